@@ -1,0 +1,40 @@
+"""The `dmpel` command: one subcommand per module in the entry-point group `dmpel.commands`.
+
+A command module offers `add_arguments(parser)` and `run(arguments) -> int`. It is imported only when its command is
+asked for, so `dmpel collect` never loads ROS and `dmpel learn` never loads a simulator.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+from dmpel_core import __version__
+from dmpel_core.errors import DmpelError
+
+
+def commands() -> dict[str, EntryPoint]:
+    """Return the installed subcommands by name."""
+    return {point.name: point for point in sorted(entry_points(group="dmpel.commands"), key=lambda point: point.name)}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one subcommand and return its exit status; errors that a user can mend end with one line and status 2."""
+    known = commands()
+    parser = argparse.ArgumentParser(prog="dmpel", description="Teach a robot arm skill after skill, and run them.")
+    parser.add_argument("--version", action="version", version=f"dmpel {__version__}")
+    parser.add_argument("command", choices=list(known), help="what to do; `dmpel COMMAND --help` says more")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    chosen = parser.parse_args(argv)
+    module = known[chosen.command].load()
+    command = argparse.ArgumentParser(prog=f"dmpel {chosen.command}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(command)
+    try:
+        return module.run(command.parse_args(chosen.rest))
+    except DmpelError as error:
+        print(f"dmpel {chosen.command}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

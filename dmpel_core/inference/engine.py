@@ -1,0 +1,59 @@
+"""What runs once per control tick, whatever computes it.
+
+An engine owns the observation window and one generation of a library. `tick` is called from one control thread;
+`load` may be called from any other thread and takes effect at the start of the next tick.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from dmpel_core.observation import Observation
+
+GROUPS = ("image", "text", "proprioception", "fusion", "temporal", "head")
+"""Module groups in the order of the router's rows."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """The result of one control tick.
+
+    Attributes:
+        action: (7,), six pose deltas in [-1, 1], then the gripper (-1 open, +1 close).
+        coefficients: (6, experts), zero where an expert is not among the top-k of its group.
+        generation: Library generation that computed it.
+    """
+
+    action: np.ndarray
+    coefficients: np.ndarray
+    generation: int
+
+
+class Engine(Protocol):
+    """One policy in execution."""
+
+    @property
+    def expert_names(self) -> tuple[str, ...]:
+        """Names of the experts of the generation in use, in the order of the coefficients' columns."""
+
+    @property
+    def generation(self) -> int:
+        """Generation in use."""
+
+    def set_instruction(self, instruction: str) -> None:
+        """Change the instruction from the next tick on. Does not forget the observation window."""
+
+    def reset(self) -> None:
+        """Forget the observation window: a new episode starts at the next tick."""
+
+    def tick(self, observation: Observation) -> Tick:
+        """Compute one action."""
+
+    def load(self, library: Path, generation: int | None = None) -> None:
+        """Read, check and warm up a generation aside, then hand it to the next tick.
+
+        Raises:
+            DmpelError: The library is damaged or does not fit; the running generation is untouched.
+        """
