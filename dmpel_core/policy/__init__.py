@@ -1,0 +1,1 @@
+"""The network: two towers, proprioception, FiLM fusion, temporal transformer and mixture head."""

@@ -1,0 +1,40 @@
+"""The router: from frozen features to one coefficient for each module group and expert."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from dmpel_core.inference.engine import GROUPS
+
+
+class Router(nn.Module):
+    """Three linear layers; coefficients are 2 sigmoid(.), so that an expert can be turned up to twice its strength.
+
+    A new router is made at each new task and starts at 1 / k for every expert, where k experts are mixed.
+    """
+
+    def __init__(self, query_width: int, hidden: int, experts: int, top_k: int) -> None:
+        super().__init__()
+        self.experts = experts
+        self.top_k = min(top_k, experts)
+        self.net = nn.Sequential(
+            nn.Linear(query_width, hidden),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(hidden, hidden),
+            nn.GELU(approximate="tanh"),
+            nn.Linear(hidden, len(GROUPS) * experts),
+        )
+        start = 0.5 / self.top_k
+        nn.init.constant_(self.net[-1].bias, math.log(start / (1 - start)))
+
+    def forward(self, query: Tensor) -> Tensor:
+        """Map queries (batch, query_width) to sparse coefficients (batch, 6, experts), zero outside the top-k."""
+        dense = 2 * self.net(query).sigmoid().view(-1, len(GROUPS), self.experts)
+        return keep_top(dense, self.top_k)
+
+
+def keep_top(dense: Tensor, k: int) -> Tensor:
+    """Keep the k largest values of the last axis and put zeros elsewhere; the kept ones are not renormalised."""
+    values, index = dense.topk(k, -1)
+    return torch.zeros_like(dense).scatter(-1, index, values)

@@ -1,0 +1,98 @@
+"""Linear layers that experts adapt.
+
+A mixture maps a module's name to its mixed factors A (batch, inputs, rank) and B (batch, rank, outputs). It is passed
+down the forward call, never kept on a module, so one policy serves several callers. Without a mixture, or when the
+mixture does not name a module, the frozen layer alone answers.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+Mixture = Mapping[str, tuple[Tensor, Tensor]]
+LORA_ALPHA = 16  # the paper's scale is alpha / rank
+
+
+@dataclass(frozen=True)
+class AdaptedModule:
+    """One place where an expert has factors: A (inputs, rank) and B (rank, outputs)."""
+
+    name: str
+    group: str
+    inputs: int
+    outputs: int
+
+
+def low_rank(x: Tensor, factors: tuple[Tensor, Tensor]) -> Tensor:
+    """Return (alpha / rank) (x A) B, with one A and B for each sample of the batch.
+
+    Args:
+        x: (batch * anything, ..., inputs), batch-major.
+        factors: A (batch, inputs, rank) and B (batch, rank, outputs).
+
+    Returns:
+        (batch * anything, ..., outputs).
+    """
+    a, b = factors
+    grouped = x.reshape(a.shape[0], -1, x.shape[-1])  # (batch, tokens, inputs)
+    return ((grouped @ a) @ b).reshape(*x.shape[:-1], b.shape[-1]) * (LORA_ALPHA / a.shape[-1])
+
+
+class AdaptedLinear(nn.Linear):
+    """A linear layer with a low-rank update: y = W x + b + (alpha / rank) (x A) B."""
+
+    name = ""
+
+    def forward(self, x: Tensor, mixture: Mixture | None = None) -> Tensor:  # type: ignore[override]
+        y = super().forward(x)
+        if mixture is None or self.name not in mixture:
+            return y
+        return y + low_rank(x, mixture[self.name])
+
+    def places(self) -> Iterator[tuple[str, int, int]]:
+        """Yield the name, inputs and outputs of each factor pair."""
+        yield self.name, self.in_features, self.out_features
+
+
+class AdaptedQKV(nn.Linear):
+    """A fused query, key, value projection whose query and value parts are adapted."""
+
+    name = ""
+
+    def __init__(self, width: int, bias: bool = True) -> None:
+        super().__init__(width, 3 * width, bias)
+
+    def forward(self, x: Tensor, mixture: Mixture | None = None) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        q, k, v = super().forward(x).chunk(3, dim=-1)
+        if mixture is not None and f"{self.name}.q" in mixture:
+            q = q + low_rank(x, mixture[f"{self.name}.q"])
+            v = v + low_rank(x, mixture[f"{self.name}.v"])
+        return q, k, v
+
+    def places(self) -> Iterator[tuple[str, int, int]]:
+        """Yield the name, inputs and outputs of each factor pair."""
+        for part in ("q", "v"):
+            yield f"{self.name}.{part}", self.in_features, self.in_features
+
+
+def name_adapted(policy: nn.Module, groups: Mapping[str, str]) -> list[AdaptedModule]:
+    """Tell every adapted layer its name and list the places that experts adapt.
+
+    Args:
+        policy: The network.
+        groups: Module group of each top-level part of the policy that experts adapt.
+    """
+    found = []
+    for name, module in policy.named_modules():
+        if isinstance(module, AdaptedLinear | AdaptedQKV):
+            module.name = name
+            group = groups[name.split(".", 1)[0]]
+            found += [AdaptedModule(place, group, inputs, outputs) for place, inputs, outputs in module.places()]
+    return found
+
+
+def identity_mixture(modules: list[AdaptedModule], rank: int, batch: int) -> Mixture:
+    """Return a mixture of zeros, which changes nothing."""
+    return {m.name: (torch.zeros(batch, m.inputs, rank), torch.zeros(batch, rank, m.outputs)) for m in modules}

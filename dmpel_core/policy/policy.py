@@ -1,0 +1,142 @@
+"""The whole policy: towers, proprioception, FiLM fusion, temporal transformer, head."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dmpel_core.policy.adapted import AdaptedLinear, AdaptedModule, Mixture, name_adapted
+from dmpel_core.policy.head import ActionMixture, MixtureHead
+from dmpel_core.policy.image import ImageTower
+from dmpel_core.policy.sizes import PolicySizes
+from dmpel_core.policy.temporal import TemporalTransformer
+from dmpel_core.policy.text import TextTower
+
+PART_GROUPS = {
+    "image": "image",
+    "text": "text",
+    "proprioception": "proprioception",
+    "fusion": "fusion",
+    "temporal": "temporal",
+    "head": "head",
+}
+JOINTS, FINGERS = 7, 2
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Consecutive ticks of a batch, after the frozen half of the image tower.
+
+    Attributes:
+        tokens: (batch, ticks, cameras, 1 + grid, image_width), the trunk's output.
+        joints: (batch, ticks, 7) [rad].
+        gripper: (batch, ticks, 2) [m].
+    """
+
+    tokens: Tensor
+    joints: Tensor
+    gripper: Tensor
+
+
+class Proprioception(nn.Module):
+    """One token for the joints and one for the fingers, from positions normalised by the pretraining data."""
+
+    def __init__(self, sizes: PolicySizes) -> None:
+        super().__init__()
+        self.joints = AdaptedLinear(JOINTS, sizes.width)
+        self.gripper = AdaptedLinear(FINGERS, sizes.width)
+        self.register_buffer("mean", torch.zeros(JOINTS + FINGERS))
+        self.register_buffer("std", torch.ones(JOINTS + FINGERS))
+
+    def normalise(self, joints: Tensor, gripper: Tensor) -> Tensor:
+        """Return (..., 9) with mean 0 and deviation 1 over the pretraining data."""
+        return (torch.cat([joints, gripper], -1) - self.mean) / self.std
+
+    def forward(self, normalised: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Map (n, 9) to tokens (n, 2, width)."""
+        joints, gripper = normalised.split([JOINTS, FINGERS], -1)
+        return torch.stack([self.joints(joints, mixture), self.gripper(gripper, mixture)], -2)
+
+
+class Fusion(nn.Module):
+    """FiLM: the instruction scales and shifts every token, x <- (1 + gamma) x + beta."""
+
+    def __init__(self, sizes: PolicySizes) -> None:
+        super().__init__()
+        self.hidden = AdaptedLinear(TextTower.width, sizes.film_hidden)
+        self.out = AdaptedLinear(sizes.film_hidden, 2 * sizes.width)
+
+    def forward(self, tokens: Tensor, text: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Modulate tokens (batch, ticks, count, width) by text (batch, 384)."""
+        h = F.gelu(self.hidden(text, mixture), approximate="tanh")
+        beta, gamma = self.out(h, mixture)[:, None, None].chunk(2, -1)
+        return (1 + gamma) * tokens + beta
+
+
+class Policy(nn.Module):
+    """The network without its experts: call `trunk` once per picture, then `query`, `tokens` and `act`."""
+
+    def __init__(self, sizes: PolicySizes) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.image = ImageTower(sizes)
+        self.text = TextTower()
+        self.proprioception = Proprioception(sizes)
+        self.fusion = Fusion(sizes)
+        self.temporal = TemporalTransformer(sizes)
+        self.head = MixtureHead(sizes)
+        self.modules_adapted: list[AdaptedModule] = name_adapted(self, PART_GROUPS)
+
+    @property
+    def query_width(self) -> int:
+        """Width of the router's query."""
+        return query_width(self.sizes)
+
+    def query(self, frames: Frames, text: Tensor) -> Tensor:
+        """Return each tick's router query from frozen features (paper: 2057 numbers).
+
+        Args:
+            frames: A batch of ticks.
+            text: (batch, 384) or (1, 384), the frozen sentence embedding.
+
+        Returns:
+            (batch, ticks, query_width): text, class token of each camera, joints, fingers.
+        """
+        batch, ticks = frames.tokens.shape[:2]
+        classes = self.image.encode(frames.tokens.flatten(0, 1)).view(batch, ticks, -1)
+        state = self.proprioception.normalise(frames.joints, frames.gripper)
+        return torch.cat([text[:, None].expand(batch, ticks, -1), classes, state], -1)
+
+    def tokens(self, frames: Frames, text: Tensor, mixture: Mixture | None = None, state: Tensor | None = None) -> Tensor:
+        """Return the fused tokens of each tick.
+
+        Args:
+            frames: A batch of ticks.
+            text: (batch, 384), the sentence embedding after the adapted half.
+            mixture: Mixed factors with the frames' batch size, or None for the backbone alone.
+            state: (batch, ticks, 9), normalised proprioception to use instead of the frames' own, as training noise does.
+
+        Returns:
+            (batch, ticks, 2 + cameras, width): joints, fingers, cameras.
+        """
+        batch, ticks, cameras = frames.tokens.shape[:3]
+        if state is None:
+            state = self.proprioception.normalise(frames.joints, frames.gripper)
+        classes = self.image.encode(frames.tokens.flatten(0, 1), mixture)  # (batch * ticks, cameras, image_width)
+        pictures = self.image.projection(classes, mixture).view(batch, ticks, cameras, -1)
+        body = self.proprioception(state, mixture)  # (batch, ticks, 2, width)
+        return self.fusion(torch.cat([body, pictures], 2), text, mixture)
+
+    def act(self, tokens: Tensor, mixture: Mixture | None = None, horizon: Tensor | None = None) -> ActionMixture:
+        """Return the action mixture of each tick of a window of fused tokens (batch, ticks, 2 + cameras, width)."""
+        return self.head(self.temporal(tokens, mixture, horizon), mixture)
+
+    def backbone_state(self) -> dict[str, Tensor]:
+        """Return the weights that a library keeps: all but the text encoder's, which its own package carries."""
+        return {name: value for name, value in self.state_dict().items() if not name.startswith("text.")}
+
+
+def query_width(sizes: PolicySizes) -> int:
+    """Return the width of the router's query for these sizes."""
+    return TextTower.width + len(sizes.cameras) * sizes.image_width + JOINTS + FINGERS
