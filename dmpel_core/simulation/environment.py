@@ -1,0 +1,172 @@
+"""One LIBERO task as an environment: reset to a state, act at 20 Hz, observe, judge the goal.
+
+The model, the arm's operational-space controller and the goal predicates are LIBERO's and robosuite's own. Left out are
+robosuite's observables and renderer, which cost several times the physics, and its reset, which compiles the model anew.
+"""
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import mujoco
+import numpy as np
+
+from dmpel_core.observation import Observation
+from dmpel_core.simulation.meshes import reduce_visual_meshes
+from dmpel_core.simulation.rendering import Renderer
+from dmpel_core.simulation.tasks import Task
+
+FREQUENCY = 20  # actions per second, what LIBERO's demonstrations and policies use [Hz]
+_JOINTS = tuple(f"robot0_joint{number}" for number in range(1, 8))
+_FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
+
+
+class Environment:
+    """A running task. Starts at the task's first stored state.
+
+    Attributes:
+        task: The task.
+        robosuite: LIBERO's environment, for objects, contacts and sites by name; step and reset through this class only.
+        model: Compiled MuJoCo model.
+        data: Its state.
+    """
+
+    def __init__(self, task: Task, *, size: int = 128, render: bool = True, reduce_meshes: bool = True, cache: bool = True) -> None:
+        """Build the task's scene.
+
+        Args:
+            task: What to build.
+            size: Height and width of the pictures [pixels].
+            render: Whether `observe` will be called; without it no OpenGL is needed.
+            reduce_meshes: Whether to draw coarser visual meshes, five times faster; physics is the same.
+            cache: Whether to keep the compiled model on disk for the next time.
+        """
+        self.task = task
+        self.robosuite = _build(task)
+        self.model: mujoco.MjModel = self.robosuite.sim.model._model
+        self.data: mujoco.MjData = self.robosuite.sim.data._data
+        if reduce_meshes:
+            reduce_visual_meshes(self.model)
+        self._joints = [self.model.joint(name).qposadr[0] for name in _JOINTS]
+        self._fingers = [self.model.joint(name).qposadr[0] for name in _FINGERS]
+        self._substeps = round(1 / (FREQUENCY * self.model.opt.timestep))
+        self._renderer = Renderer(self.model, size) if render else None
+        self.reset(task.initial_states[0])
+
+    def reset(self, state: np.ndarray) -> None:
+        """Start an episode at a flattened MuJoCo state `[time, qpos, qvel]`, (D,), forgetting all that went before."""
+        environment, robot = self.robosuite, self.robosuite.robots[0]
+        expected = (1 + self.model.nq + self.model.nv,)
+        if np.shape(state) != expected:
+            raise ValueError(f"{self.task.suite} task {self.task.index} has states of shape {expected}, got {np.shape(state)}; use a state of this task")
+        environment.sim.reset()
+        environment.sim.set_state_from_flattened(state)
+        environment.sim.forward()
+        environment.timestep, environment.cur_time, environment.done = 0, 0.0, False
+        robot.controller.update(force=True)
+        robot.controller.reset_goal()
+        robot.gripper.current_action = np.zeros(robot.gripper.dof)
+        self._update_appearance()
+
+    def step(self, action: np.ndarray) -> None:
+        """Act for one twentieth of a second.
+
+        Args:
+            action: Six pose deltas in [-1, 1] (x1 = 5 cm or 0.5 rad), then the gripper (-1 open, +1 close), (7,).
+        """
+        if np.shape(action) != (7,):
+            raise ValueError(f"an action has shape (7,), got {np.shape(action)}")
+        for substep in range(self._substeps):
+            mujoco.mj_step1(self.model, self.data)
+            self.robosuite._pre_action(action, substep == 0)
+            mujoco.mj_step2(self.model, self.data)
+        self.robosuite.timestep += 1
+        self.robosuite.cur_time += 1 / FREQUENCY
+        self._update_appearance()
+
+    def observe(self) -> Observation:
+        """Return what the arm sees and feels now."""
+        if self._renderer is None:
+            raise ValueError("this environment was built with render=False; build it with render=True to observe")
+        return Observation(*self._renderer.render(self.data), self.joints(), self.gripper())
+
+    def joints(self) -> np.ndarray:
+        """Return the arm's joint positions, (7,) [rad]."""
+        return self.data.qpos[self._joints]
+
+    def gripper(self) -> np.ndarray:
+        """Return the finger joints' positions, (2,) [m]."""
+        return self.data.qpos[self._fingers]
+
+    def success(self) -> bool:
+        """Return whether all goal predicates hold now."""
+        return bool(self.robosuite._check_success())
+
+    def state(self) -> np.ndarray:
+        """Return the flattened MuJoCo state as LIBERO stores it, `[time, qpos, qvel]`, (D,)."""
+        return np.concatenate([[self.data.time], self.data.qpos, self.data.qvel])
+
+    def close(self) -> None:
+        """Free what the operating system lent."""
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def __enter__(self) -> "Environment":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _update_appearance(self) -> None:
+        """Let a lit burner glow: LIBERO shows it by a site that it toggles after each step."""
+        self.robosuite._post_process()
+
+
+def _build(task: Task) -> Any:
+    """Return LIBERO's environment for a task, the fixtures placed as LIBERO's evaluation with seed 0 places them."""
+    with _quiet(), _seeded(0):
+        from libero.libero.envs import TASK_MAPPING
+        from libero.libero.envs.bddl_utils import get_problem_info
+        from robosuite import load_controller_config
+
+        problem = get_problem_info(str(task.bddl_file))["problem_name"]
+        environment = TASK_MAPPING[problem](
+            str(task.bddl_file),
+            robots=["Panda"],
+            controller_configs=load_controller_config(default_controller="OSC_POSE"),
+            gripper_types="default",
+            initialization_noise=None,
+            use_camera_obs=False,
+            has_renderer=False,
+            has_offscreen_renderer=False,
+            control_freq=FREQUENCY,
+            ignore_done=True,
+        )
+        environment.visualize({name: False for name in environment._visualizations})
+    return environment
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the packages' notes on private settings and task orders off the user's screen."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed numpy's global generator, which LIBERO draws from, and put the caller's back afterwards."""
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
