@@ -1,0 +1,269 @@
+"""The library on disk: a frozen backbone, its experts, and one router per generation.
+
+    library/
+      manifest.json                   the generation in use
+      manifests/0002.json             every other generation, so that rollback is a pointer
+      backbone.safetensors            immutable, named by its hash
+      experts/0003-open-a-drawer.safetensors   immutable; the number is the generation that added it
+      routers/0003.safetensors        one per generation
+      replay/0003.safetensors         coefficient replay memory of that task
+
+numpy, safetensors and JSON only: neither torch, nor a simulator, nor ROS. Renaming `manifest.json` is the one step that makes
+a generation exist, so a crash leaves the old one whole. A generation without experts is numbered 0.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dmpel_core.experts.manifest import Expert, LibraryError, Limits, Manifest, Module, StoredFile, from_text, slug, to_text
+from dmpel_core.experts.storage import read_file, read_stored, write_file, writing
+from dmpel_core.experts.tensors import Tensors, check_factors, pack, unpack
+
+__all__ = [
+    "Expert", "Library", "LibraryError", "Limits", "Module",
+    "add_expert", "create_library", "generations", "read_library", "select_generation",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Library:
+    """One checked, immutable generation of a library.
+
+    The tensors stay on the disk until asked for; every method reads them anew and checks them again, so that a file exchanged
+    in the meantime is refused. Safe to share between threads.
+
+    Attributes:
+        path: Folder of the library.
+        manifest: What the generation says about itself.
+        limits: Caps that hold for every read.
+    """
+
+    path: Path
+    manifest: Manifest
+    limits: Limits
+
+    @property
+    def generation(self) -> int:
+        """Number of this generation."""
+        return self.manifest.generation
+
+    @property
+    def parent(self) -> int | None:
+        """Generation that this one was made from."""
+        return self.manifest.parent
+
+    @property
+    def policy(self) -> Mapping[str, Any]:
+        """Sizes of the policy."""
+        return self.manifest.policy
+
+    @property
+    def text_encoder(self) -> Mapping[str, Any]:
+        """Which text encoder made the instructions' embeddings."""
+        return self.manifest.text_encoder
+
+    @property
+    def observation(self) -> Mapping[str, Any]:
+        """Cameras and joints that the policy expects."""
+        return self.manifest.observation
+
+    @property
+    def modules(self) -> tuple[Module, ...]:
+        """The adapted layers, in the policy's order."""
+        return self.manifest.modules
+
+    @property
+    def experts(self) -> tuple[Expert, ...]:
+        """The experts in the order in which they were learned."""
+        return self.manifest.experts
+
+    def backbone(self) -> Tensors:
+        """Return the frozen policy's tensors."""
+        return self._load(self.manifest.backbone, bound=False)
+
+    def factors(self, index: int) -> Tensors:
+        """Return `<module>.A` (inputs, rank) and `<module>.B` (rank, outputs) of expert `index`."""
+        file = self.experts[index].factors
+        tensors = self._load(file)
+        check_factors(tensors, self.modules, str(self.path / file.path))
+        return tensors
+
+    def router(self) -> Tensors:
+        """Return this generation's router; empty without experts."""
+        return self._load(self.manifest.router) if self.manifest.router else {}
+
+    def replay(self, index: int) -> Tensors:
+        """Return the coefficient replay memory of expert `index`."""
+        return self._load(self.experts[index].replay)
+
+    def check(self) -> None:
+        """Read every file once.
+
+        Raises:
+            LibraryError: One is damaged or does not fit.
+        """
+        self.backbone()
+        self.router()
+        for index in range(len(self.experts)):
+            self.factors(index)
+            self.replay(index)
+
+    def _load(self, file: StoredFile, *, bound: bool = True) -> Tensors:
+        """Read one file; `bound` ones must name the backbone that they were trained on."""
+        owner = self.manifest.backbone.sha256 if bound else ""
+        return unpack(read_stored(self.path, file), self.limits, str(self.path / file.path), owner)
+
+
+def create_library(
+    path: str | os.PathLike[str],
+    *,
+    backbone: Mapping[str, np.ndarray],
+    policy: Mapping[str, Any],
+    modules: Sequence[Module],
+    text_encoder: Mapping[str, Any],
+    observation: Mapping[str, Any],
+) -> Library:
+    """Write generation 0: a backbone without experts.
+
+    Args:
+        path: New folder, or one that is empty.
+        backbone: The frozen policy's tensors.
+        policy: Sizes of the policy, JSON.
+        modules: The layers that experts will adapt.
+        text_encoder: Which text encoder made the instructions' embeddings, JSON.
+        observation: Cameras and joints that the policy expects, JSON.
+
+    Raises:
+        LibraryError: There is a library already, or a tensor or field is malformed.
+    """
+    root = Path(path)
+    root.mkdir(parents=True, exist_ok=True)
+    with writing(root):
+        if (root / "manifest.json").exists():
+            raise LibraryError(f"{root} holds a library already: add experts to it, or choose another folder")
+        data = _checked(backbone, "backbone")
+        manifest = Manifest(0, None, policy, text_encoder, observation, tuple(modules), write_file(root, "backbone.safetensors", data))
+        _commit(root, manifest)
+    return read_library(root)
+
+
+def add_expert(
+    library: Library,
+    *,
+    name: str,
+    instructions: Sequence[str],
+    skill: str,
+    factors: Mapping[str, np.ndarray],
+    router: Mapping[str, np.ndarray],
+    replay: Mapping[str, np.ndarray],
+    provenance: Mapping[str, Any],
+) -> Library:
+    """Write the next generation: the one given, one expert more, and a new router. No existing file changes.
+
+    Args:
+        library: The generation to build on.
+        name: Unique within the library.
+        instructions: Sentences that ask for the skill, the one it was learned with first.
+        skill: Skill label.
+        factors: `<module>.A` (inputs, rank) and `<module>.B` (rank, outputs) of every module.
+        router: The router for all experts, this one included.
+        replay: Coefficient replay memory of this task.
+        provenance: JSON with at least `dataset` (sha256), `seed` and `metrics`.
+
+    Raises:
+        LibraryError: The name is taken, or a tensor or field is malformed.
+    """
+    root, owner = library.path, library.manifest.backbone.sha256
+    check_factors(dict(factors), library.modules, f"expert {name!r}")
+    data = {what: _checked(tensors, f"{what} of expert {name!r}", owner, library.limits)
+            for what, tensors in (("factors", factors), ("router", router), ("replay", replay))}  # fmt: skip
+    with writing(root):
+        number = max(generations(root)) + 1  # not parent + 1: after a rollback that one is taken
+        tag = f"{number:04d}"
+        stored = {what: write_file(root, place, data[what]) for what, place in (
+            ("factors", f"experts/{tag}-{slug(name)}.safetensors"),
+            ("router", f"routers/{tag}.safetensors"),
+            ("replay", f"replay/{tag}.safetensors"),
+        )}  # fmt: skip
+        expert = Expert(name, tuple(instructions), skill, stored["factors"], stored["replay"], dict(provenance))
+        _commit(root, replace(library.manifest, generation=number, parent=library.generation,
+                              router=stored["router"], experts=(*library.experts, expert)))  # fmt: skip
+    return read_library(root, number, library.limits)
+
+
+def select_generation(path: str | os.PathLike[str], generation: int) -> Library:
+    """Make another generation the one in use; none is lost.
+
+    Raises:
+        LibraryError: There is no such generation, or it is damaged. The one in use is then untouched.
+    """
+    chosen = read_library(path, generation)
+    with writing(chosen.path):
+        _commit(chosen.path, chosen.manifest)
+    return chosen
+
+
+def read_library(path: str | os.PathLike[str], generation: int | None = None, limits: Limits | None = None) -> Library:
+    """Read one generation and check every file of it.
+
+    Args:
+        path: Folder of the library.
+        generation: Which one; None for the one in use.
+        limits: Caps; None for the defaults.
+
+    Raises:
+        LibraryError: There is no such library or generation, or a file is damaged or does not fit.
+    """
+    root, limits = Path(path), limits or Limits()
+    library = Library(root, _manifest(root, generation, limits), limits)
+    library.check()
+    return library
+
+
+def generations(path: str | os.PathLike[str]) -> tuple[int, ...]:
+    """Return the numbers of all generations, oldest first."""
+    root = Path(path)
+    names = [place.stem for place in (root / "manifests").glob("*.json")]
+    return tuple(sorted({_manifest(root, None, Limits()).generation, *(int(name) for name in names if name.isdecimal())}))
+
+
+def _manifest(root: Path, generation: int | None, limits: Limits) -> Manifest:
+    """Read the manifest in use, or the one of `generation`."""
+    if not (root / "manifest.json").exists():
+        raise LibraryError(f"{root} is not a library: it has no manifest.json")
+    current = from_text(read_file(root, "manifest.json", limits.manifest_bytes), limits, str(root / "manifest.json"))
+    if generation is None or generation == current.generation:
+        return current
+    relative = f"manifests/{generation:04d}.json"
+    if not (root / relative).exists():
+        raise LibraryError(f"{root} has no generation {generation}, only {', '.join(map(str, generations(root)))}")
+    other = from_text(read_file(root, relative, limits.manifest_bytes), limits, str(root / relative))
+    if other.generation != generation:
+        raise LibraryError(f"{root / relative} describes generation {other.generation}: the file was exchanged")
+    return other
+
+
+def _commit(root: Path, manifest: Manifest) -> None:
+    """Make `manifest` the generation in use, and keep the one that was.
+
+    The old one is kept first: until the last rename nothing has changed for a reader, and a second try starts from the same state.
+    """
+    data = to_text(manifest)
+    from_text(data, Limits(), "the new manifest")
+    if (root / "manifest.json").exists():
+        kept = _manifest(root, None, Limits())
+        if not (root / f"manifests/{kept.generation:04d}.json").exists():
+            write_file(root, f"manifests/{kept.generation:04d}.json", to_text(kept))
+    write_file(root, "manifest.json", data)
+
+
+def _checked(tensors: Mapping[str, np.ndarray], what: str, owner: str = "", limits: Limits | None = None) -> bytes:
+    """Return tensors as bytes that a reader will take."""
+    data = pack(tensors, owner)
+    unpack(data, limits or Limits(), what, owner)
+    return data
