@@ -1,0 +1,64 @@
+"""Spinning beside the main thread, and services whose answer takes long.
+
+The executor runs in a thread of its own and does nothing but store messages; the loop that must keep time owns the
+main thread. A timer in the executor would share its thread with every callback, and the multi-threaded executor
+loses messages under load.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.task import Future
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        logging.getLogger(__name__).debug("the context was shut down while spinning")
+
+
+@contextmanager
+def spinning(*nodes: Node) -> Iterator[SingleThreadedExecutor]:
+    """Spin nodes of one context in a background thread for as long as the block runs."""
+    executor = SingleThreadedExecutor(context=nodes[0].context)
+    for node in nodes:
+        executor.add_node(node)
+    thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
+    thread.start()
+    try:
+        yield executor
+    finally:
+        executor.shutdown(timeout_sec=2.0)
+        thread.join(timeout=2.0)
+
+
+class Answer:
+    """An answer that another thread gives, for a service callback that awaits it.
+
+    The callback must be a coroutine in a callback group of its own: in the default group it would keep every other
+    callback of the node waiting.
+    """
+
+    def __init__(self, node: Node) -> None:
+        """Make an open answer for a callback of the node, which must be spinning."""
+        self._executor = node.executor
+        self.future = Future(executor=self._executor)
+
+    def give(self, value: Any) -> None:
+        """Give the answer and wake the executor, which may be asleep with nothing else to do."""
+        if not self.future.done():
+            self.future.set_result(value)
+            self._executor.wake()
+
+
+def in_thread(node: Node, work: Callable[[], Any]) -> Future:
+    """Run `work` in a new thread and return the future of its result; `work` must not raise."""
+    answer = Answer(node)
+    threading.Thread(target=lambda: answer.give(work()), name="worker", daemon=True).start()
+    return answer.future

@@ -1,0 +1,154 @@
+"""Episodes of the simulated arm: which task from which state, and how one is going. Knows no ROS."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from dmpel_core.errors import DmpelError
+from dmpel_core.observation import Observation
+
+
+class Arena(Protocol):
+    """What the bridge needs of an environment."""
+
+    def observe(self) -> Observation:
+        """Return what the arm sees and feels now."""
+
+    def step(self, action: np.ndarray) -> None:
+        """Act for one period; (7,), six pose deltas in [-1, 1], then the gripper."""
+
+    def success(self) -> bool:
+        """Return whether the goal holds."""
+
+    def close(self) -> None:
+        """Free what the environment holds."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides how an episode begins and ends.
+
+    Attributes:
+        suite: LIBERO suite.
+        task: Index of the task in its suite.
+        initial_state: Index of the stored initial state.
+        reach: How far objects may be moved away from the stored state [m].
+        seed: Seed of those placements.
+        blank: Whether the pictures are published black.
+        horizon: Ticks after which the episode has failed.
+    """
+
+    suite: str
+    task: int
+    initial_state: int
+    reach: float
+    seed: int
+    blank: bool
+    horizon: int
+
+
+@dataclass
+class Episode:
+    """One episode as it goes.
+
+    Attributes:
+        number: Counts episodes since the node started, from 1.
+        settings: How it began.
+        instruction: What the task asks for.
+        arena: Where it happens, already in its initial state.
+        outcome: running, success, failure or aborted.
+        ticks: Steps taken.
+        missed: Steps on which no action had come.
+        answers: From publishing each observation to its action [ms].
+        gripper: Last gripper command, kept when no action comes.
+    """
+
+    number: int
+    settings: Settings
+    instruction: str
+    arena: Arena
+    outcome: str = "running"
+    ticks: int = 0
+    missed: int = 0
+    answers: list[float] = field(default_factory=list)
+    gripper: float = -1.0
+
+    def observe(self) -> Observation:
+        """Return what the cameras and joints give, pictures black where the settings say so."""
+        observation = self.arena.observe()
+        return observation.blanked() if self.settings.blank else observation
+
+    def advance(self, action: np.ndarray | None) -> None:
+        """Step with the action, (7,), or hold the pose without one, and judge the goal."""
+        if action is None:
+            self.missed += 1
+            action = np.append(np.zeros(6), self.gripper)
+        self.gripper = float(action[6])
+        self.arena.step(action)
+        self.ticks += 1
+        if self.arena.success():
+            self.outcome = "success"
+        elif self.ticks >= self.settings.horizon:
+            self.outcome = "failure"
+
+
+BuildScene = Callable[[str, int, int], Arena]
+"""Builds a task's environment: suite, task index, picture size [pixels]."""
+
+PlaceScene = Callable[[Arena, Settings], str]
+"""Puts an environment into the initial state that the settings describe; returns the task's instruction."""
+
+
+def build_libero(suite: str, task: int, size: int) -> Arena:
+    """Build the environment of one LIBERO task."""
+    from dmpel_core.simulation.environment import Environment
+    from dmpel_core.simulation.tasks import load_task
+
+    return Environment(load_task(suite, task), size=size)
+
+
+def place_libero(arena: Arena, settings: Settings) -> str:
+    """Put a LIBERO environment into a stored state, objects moved as far as the settings allow."""
+    from dmpel_core.simulation.placement import widen
+
+    states = arena.task.initial_states
+    if not 0 <= settings.initial_state < len(states):
+        raise DmpelError(f"{settings.suite} task {settings.task} has initial states 0 to {len(states) - 1}, {settings.initial_state} was asked for")
+    state = states[settings.initial_state]
+    if settings.reach > 0.0:
+        state = widen(arena, state, np.random.default_rng((settings.seed, settings.initial_state)), settings.reach)
+    arena.reset(state)
+    return arena.task.instruction
+
+
+class Stage:
+    """Starts episodes and keeps the environments used last, because building one takes seconds."""
+
+    def __init__(self, size: int, kept: int, build: BuildScene = build_libero, place: PlaceScene = place_libero) -> None:
+        """Keep up to `kept` environments with pictures of `size` [pixels]."""
+        self._size, self._kept, self._build, self._place = size, kept, build, place
+        self._arenas: OrderedDict[tuple[str, int], Arena] = OrderedDict()
+        self._begun = 0
+
+    def begin(self, settings: Settings) -> Episode:
+        """Return a new episode in its initial state."""
+        arena = self._arena(settings.suite, settings.task)
+        instruction = self._place(arena, settings)
+        self._begun += 1
+        return Episode(self._begun, settings, instruction, arena)
+
+    def _arena(self, suite: str, task: int) -> Arena:
+        if (suite, task) not in self._arenas:
+            while len(self._arenas) >= self._kept:
+                self._arenas.popitem(last=False)[1].close()
+            self._arenas[suite, task] = self._build(suite, task, self._size)
+        self._arenas.move_to_end((suite, task))
+        return self._arenas[suite, task]
+
+    def close(self) -> None:
+        """Free all environments."""
+        while self._arenas:
+            self._arenas.popitem()[1].close()

@@ -1,0 +1,127 @@
+"""ROS 2 messages to numpy and back, without cv_bridge.
+
+Nothing here knows a node, a topic or a policy.
+"""
+
+import array
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import Float32MultiArray, Float64MultiArray, Header, MultiArrayDimension, MultiArrayLayout
+
+from dmpel_core.errors import DmpelError
+
+SECOND = 1_000_000_000
+"""Nanoseconds in a second; stamps are handled as whole nanoseconds so that equal stamps compare equal."""
+
+ENCODINGS = ("rgb8", "bgr8")
+
+
+class MessageError(DmpelError):
+    """A message does not hold what its topic promises."""
+
+
+def to_stamp(nanoseconds: int) -> Time:
+    """Return the message form of a point in time [ns]."""
+    return Time(sec=nanoseconds // SECOND, nanosec=nanoseconds % SECOND)
+
+
+def to_nanoseconds(stamp: Time) -> int:
+    """Return a stamp as [ns]."""
+    return stamp.sec * SECOND + stamp.nanosec
+
+
+def _filled(typecode: str, values: np.ndarray) -> array.array:
+    """Return the values as an array.array, the one container that rclpy takes over without a Python loop per byte."""
+    filled = array.array(typecode)
+    filled.frombytes(np.ascontiguousarray(values).tobytes())
+    return filled
+
+
+def to_image(pixels: np.ndarray, nanoseconds: int, frame: str) -> Image:
+    """Return an rgb8 message.
+
+    Args:
+        pixels: (height, width, 3), uint8, RGB, row 0 at the top.
+        nanoseconds: Time of exposure [ns].
+        frame: Name of the camera's optical frame.
+    """
+    height, width, _ = pixels.shape
+    message = Image(header=Header(stamp=to_stamp(nanoseconds), frame_id=frame), height=height, width=width, encoding="rgb8", step=3 * width)
+    message.data = _filled("B", pixels)
+    return message
+
+
+def from_image(message: Image, size: int) -> np.ndarray:
+    """Return the picture as (size, size, 3), uint8, RGB; rows may be padded (`step`), colours may be BGR.
+
+    Raises:
+        MessageError: The encoding or the size is another one, or the data are shorter than the header says.
+    """
+    if message.encoding not in ENCODINGS:
+        raise MessageError(f"the picture's encoding is '{message.encoding}', expected one of {', '.join(ENCODINGS)}: set it at the camera driver")
+    if (message.height, message.width) != (size, size):
+        raise MessageError(f"the picture is {message.width}x{message.height}, the policy was trained on {size}x{size}: crop and scale it at the camera")
+    if message.step < 3 * size or len(message.data) < size * message.step:
+        raise MessageError(f"the picture has {len(message.data)} bytes in rows of {message.step}, expected {size} rows of at least {3 * size}")
+    rows = np.frombuffer(message.data, np.uint8, size * message.step).reshape(size, message.step)
+    pixels = rows[:, : 3 * size].reshape(size, size, 3)  # drops the padding at the end of each row
+    return pixels if message.encoding == "rgb8" else np.ascontiguousarray(pixels[..., ::-1])
+
+
+def to_joint_state(names: Sequence[str], positions: np.ndarray, nanoseconds: int) -> JointState:
+    """Return a message with positions [rad or m] in the order of the names."""
+    message = JointState(header=Header(stamp=to_stamp(nanoseconds)), name=list(names))
+    message.position = _filled("d", np.asarray(positions, np.float64))
+    return message
+
+
+def from_joint_state(message: JointState, names: Sequence[str]) -> np.ndarray:
+    """Return the positions of the named joints, (len(names),), float64, whatever order and company they came in.
+
+    Raises:
+        MessageError: A joint is missing, or a position is not finite.
+    """
+    where = {name: index for index, name in enumerate(message.name)}
+    missing = [name for name in names if name not in where]
+    if missing:
+        raise MessageError(f"joint states lack {', '.join(missing)}; they hold {', '.join(message.name) or 'nothing'}: set the joint names' parameters")
+    if len(message.position) != len(message.name):
+        raise MessageError(f"joint states name {len(message.name)} joints and give {len(message.position)} positions")
+    positions = np.asarray(message.position)[[where[name] for name in names]]
+    if not np.isfinite(positions).all():
+        raise MessageError("joint states hold a position that is not a finite number")
+    return positions
+
+
+def to_table(values: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> Float32MultiArray:
+    """Return a (rows, columns) table whose dimensions are labelled with the comma-separated names of what they run over."""
+    width = len(columns)
+    dimensions = [
+        MultiArrayDimension(label=",".join(rows), size=len(rows), stride=len(rows) * width),
+        MultiArrayDimension(label=",".join(columns), size=width, stride=width),
+    ]
+    message = Float32MultiArray(layout=MultiArrayLayout(dim=dimensions))
+    message.data = _filled("f", np.asarray(values, np.float32))
+    return message
+
+
+def from_table(message: Float32MultiArray) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """Return the table (rows, columns) and the names of its rows and columns."""
+    rows, columns = (tuple(filter(None, dimension.label.split(","))) for dimension in message.layout.dim)
+    return np.asarray(message.data, np.float32).reshape(len(rows), len(columns)), rows, columns
+
+
+def to_record(values: Sequence[float], fields: Sequence[str]) -> Float64MultiArray:
+    """Return one row of numbers, labelled with the comma-separated names of its fields."""
+    dimension = MultiArrayDimension(label=",".join(fields), size=len(fields), stride=len(fields))
+    message = Float64MultiArray(layout=MultiArrayLayout(dim=[dimension]))
+    message.data = array.array("d", values)
+    return message
+
+
+def from_record(message: Float64MultiArray) -> dict[str, float]:
+    """Return the numbers by the names of their fields."""
+    return dict(zip(message.layout.dim[0].label.split(","), message.data, strict=True))

@@ -1,0 +1,62 @@
+"""Small statistics that the nodes and the evaluator report: tick timings and success rates with their interval."""
+
+import math
+from collections import Counter, deque
+from collections.abc import Sequence
+
+import numpy as np
+
+NORMAL_95 = 1.959964
+"""Standard normal quantile of a two-sided 95 % interval."""
+
+WINDOW = 1200
+"""Ticks that the running percentiles look back: one minute at 20 Hz."""
+
+
+def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
+    """Return the Wilson score 95 % interval of a success rate; it stays sensible at 0 and at all successes."""
+    if episodes == 0:
+        return 0.0, 1.0
+    rate, z2 = successes / episodes, NORMAL_95**2
+    centre = (rate + z2 / (2 * episodes)) / (1 + z2 / episodes)
+    half = NORMAL_95 / (1 + z2 / episodes) * math.sqrt(rate * (1 - rate) / episodes + z2 / (4 * episodes**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
+    """Return p50, p95 and max [ms], rounded to 0.01; zeros where nothing was measured."""
+    if not milliseconds:
+        return {"p50": 0.0, "p95": 0.0, "max": 0.0}
+    p50, p95 = np.percentile(milliseconds, [50, 95])
+    return {"p50": round(float(p50), 2), "p95": round(float(p95), 2), "max": round(float(max(milliseconds)), 2)}
+
+
+class TickStatistics:
+    """Counts ticks, overruns and holds, and keeps the newest timings."""
+
+    def __init__(self) -> None:
+        """Start from nothing."""
+        self.ticks = 0
+        self.overruns = 0
+        self.holds: Counter[str] = Counter()
+        self._compute: deque[float] = deque(maxlen=WINDOW)
+        self._age: deque[float] = deque(maxlen=WINDOW)
+
+    def acted(self, compute_ms: float, age_ms: float, overrun: bool) -> None:
+        """Count one action."""
+        self.ticks += 1
+        self.overruns += overrun
+        self._compute.append(compute_ms)
+        self._age.append(age_ms)
+
+    def held(self, kind: str) -> None:
+        """Count one tick without an action."""
+        self.holds[kind] += 1
+
+    def values(self) -> dict[str, str]:
+        """Return what /diagnostics shows, by name; times in [ms]."""
+        compute, age = percentiles(self._compute), percentiles(self._age)
+        shown = {"ticks": str(self.ticks), "overruns": str(self.overruns), "holds": str(self.holds.total())}
+        shown |= {f"holds_{kind}": str(count) for kind, count in sorted(self.holds.items())}
+        shown |= {f"compute_{name}_ms": str(value) for name, value in compute.items()}
+        return shown | {f"observation_age_{name}_ms": str(value) for name, value in age.items()}

@@ -1,0 +1,86 @@
+"""The smallest engine and the smallest arm that fit the seams, so that the nodes' own behaviour can be tested alone."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from dmpel_core.errors import DmpelError
+from dmpel_core.groups import GROUPS
+from dmpel_core.inference.engine import Tick
+from dmpel_core.observation import Observation
+from dmpel_ros.episode import Settings
+
+SIZE = 32
+GOAL_TICKS = 5
+
+
+class FakeEngine:
+    """Moves by what the first joint says; remembers what it was asked."""
+
+    def __init__(self, library: Path = Path(), generation: int | None = None, threads: int = 1) -> None:
+        self.generation = 3 if generation is None else generation
+        self.instructions: list[str] = []
+        self.observations: list[Observation] = []
+        self.resets = 0
+        self.action = np.zeros(7)
+        self.loading = threading.Event()
+        self.may_finish_loading = threading.Event()
+        self.may_finish_loading.set()
+
+    @property
+    def expert_names(self) -> tuple[str, ...]:
+        return tuple(f"skill-{number}" for number in range(self.generation))
+
+    def set_instruction(self, instruction: str) -> None:
+        if instruction == "unknown":
+            raise DmpelError("no such words")
+        self.instructions.append(instruction)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def tick(self, observation: Observation) -> Tick:
+        self.observations.append(observation)
+        action = self.action.copy()
+        action[0] += observation.joints[0]
+        return Tick(action, np.full((len(GROUPS), self.generation), 1.0 / self.generation), self.generation)
+
+    def load(self, library: Path, generation: int | None = None) -> None:
+        self.loading.set()
+        self.may_finish_loading.wait(10.0)
+        if generation == 99:
+            raise DmpelError("generation 99 does not exist; this library holds 1 to 4")
+        self.generation = 4 if generation is None else generation
+
+
+class FakeArena:
+    """Counts its steps in the first joint [0.1 rad each] and is solved after five steps that moved."""
+
+    def __init__(self) -> None:
+        self.actions: list[np.ndarray] = []
+        self.closed = False
+
+    def observe(self) -> Observation:
+        picture = np.full((SIZE, SIZE, 3), 100 + len(self.actions), np.uint8)
+        return Observation(picture, picture + 100, 0.1 * len(self.actions) + np.arange(7.0), np.array([0.04, -0.04]))
+
+    def step(self, action: np.ndarray) -> None:
+        self.actions.append(np.asarray(action))
+
+    def success(self) -> bool:
+        return sum(np.any(action[:6]) for action in self.actions) >= GOAL_TICKS
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def build_fake(suite: str, task: int, size: int) -> FakeArena:
+    if task == 99:
+        raise DmpelError("the suite has no task 99; valid indices: 0 to 9")
+    return FakeArena()
+
+
+def place_fake(arena: FakeArena, settings: Settings) -> str:
+    arena.actions.clear()
+    return f"do task {settings.task}"
