@@ -1,15 +1,15 @@
-"""Coarser visual meshes: software rendering costs by the vertex, and at 128 pixels nobody sees the difference.
+"""Coarser visual meshes inside a compiled model.
 
-Meshes are changed inside a compiled model: vertices that share a cell of a grid become one of them, and faces that
-collapse are dropped. Meshes that take part in contacts are left alone, so physics does not change by a bit.
+Software rendering costs by the vertex, and at 128 pixels nobody sees the difference. Meshes that take part in contacts
+are left alone, so physics does not change by a bit.
 """
 
 import mujoco
 import numpy as np
 
-FACES_PER_MESH = 700  # keeps the mean difference of a 128 px picture below one grey level
-_FIRST_CELL = 0.002  # [m]; finer than a pixel of either camera
-_CELL_GROWTH = 1.2
+from dmpel_core.simulation.simplify import simplify
+
+FACES_PER_MESH = 700
 
 
 def reduce_visual_meshes(model: mujoco.MjModel, faces: int = FACES_PER_MESH) -> tuple[int, int]:
@@ -25,7 +25,8 @@ def reduce_visual_meshes(model: mujoco.MjModel, faces: int = FACES_PER_MESH) -> 
     before = after = 0
     for mesh in visual_meshes(model):
         before += int(model.mesh_facenum[mesh])
-        _reduce_mesh(model, mesh, faces)
+        if model.mesh_facenum[mesh] > faces:
+            _reduce_mesh(model, mesh, faces)
         after += int(model.mesh_facenum[mesh])
     return before, after
 
@@ -38,51 +39,64 @@ def visual_meshes(model: mujoco.MjModel) -> list[int]:
     return sorted(drawn - set(model.geom_dataid[is_mesh & touches].tolist()))
 
 
-def cluster(vertices: np.ndarray, triangles: np.ndarray, faces: int) -> tuple[np.ndarray, np.ndarray]:
-    """Merge vertices on ever coarser grids until few enough triangles are left.
+def _reduce_mesh(model: mujoco.MjModel, mesh: int, faces: int) -> None:
+    """Write a mesh's reduced faces over its first ones."""
+    old = slice(int(model.mesh_faceadr[mesh]), int(model.mesh_faceadr[mesh] + model.mesh_facenum[mesh]))
+    vertices = _part(model.mesh_vert, model.mesh_vertadr[mesh], model.mesh_vertnum[mesh])
+    welded, first, inverse = np.unique(vertices, axis=0, return_index=True, return_inverse=True)  # MuJoCo splits them at corners
+    owners = inverse.ravel()[model.mesh_face[old]]
+    features = _corner_features(model, mesh, old)
+    triangles, kept = simplify(welded.astype(np.float64), owners, _charts(owners, features), faces)
+    corners = _matching_corners(features, owners.ravel(), triangles, kept)
+    new = slice(old.start, old.start + len(kept))
+    for array in (model.mesh_facenormal, model.mesh_facetexcoord):
+        array[new] = array[old].reshape(-1)[corners]
+    model.mesh_face[new] = first[triangles]
+    model.mesh_facenum[mesh] = len(kept)
+
+
+def _corner_features(model: mujoco.MjModel, mesh: int, faces: slice) -> np.ndarray:
+    """Return normal and texture coordinates of every face corner, (3F, 3 or 5)."""
+    normals = _part(model.mesh_normal, model.mesh_normaladr[mesh], model.mesh_normalnum[mesh])
+    features = normals[model.mesh_facenormal[faces].ravel()]
+    if model.mesh_texcoordadr[mesh] < 0:
+        return features
+    coordinates = _part(model.mesh_texcoord, model.mesh_texcoordadr[mesh], model.mesh_texcoordnum[mesh])
+    return np.concatenate([0.2 * features, coordinates[model.mesh_facetexcoord[faces].ravel()]], axis=1)
+
+
+def _charts(owners: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Number face corners so that two at one vertex get one number if their texture coordinates agree, (F, 3)."""
+    coordinates = np.round(features[:, 3:], 4)
+    _, numbers = np.unique(np.column_stack([owners.ravel(), coordinates]), axis=0, return_inverse=True)
+    return numbers.reshape(owners.shape)
+
+
+def _matching_corners(features: np.ndarray, owners: np.ndarray, triangles: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Choose, for each corner of the reduced mesh, which old corner's normal and texture coordinates it takes.
+
+    A corner that moved to another vertex takes them from that vertex; where the vertex lies on a seam or a crease and
+    has several, it takes those closest to its own, which belong to the same side.
 
     Args:
-        vertices: Vertex positions, (V, 3) [m].
-        triangles: Vertex indices, (F, 3).
-        faces: Most triangles to leave.
+        features: Normal and texture coordinates of the old corners, (3F, n).
+        owners: Vertex of each old corner, (3F,).
+        triangles: Vertices of the reduced faces, (K, 3).
+        kept: Which old faces the reduced ones were, (K,).
 
     Returns:
-        Kept triangles with merged vertices, (K, 3), and which of the old triangles they were, (K,).
+        Old corners, (K, 3).
     """
-    cell = _FIRST_CELL
-    while True:
-        merged = _merge_vertices(vertices, cell)[triangles]  # (F, 3)
-        kept = _distinct_triangles(merged)
-        if len(kept) <= faces:
-            return merged[kept], kept
-        cell *= _CELL_GROWTH
+    order = np.argsort(owners, kind="stable")
+    begins, ends = (np.searchsorted(owners[order], triangles.ravel(), side) for side in ("left", "right"))
+    own = (3 * kept[:, None] + np.arange(3)).ravel()
+    chosen = [
+        order[begin + ((features[order[begin:end]] - features[corner]) ** 2).sum(axis=1).argmin()]
+        for begin, end, corner in zip(begins, ends, own, strict=True)
+    ]
+    return np.array(chosen, dtype=np.int64).reshape(-1, 3)
 
 
-def _merge_vertices(vertices: np.ndarray, cell: float) -> np.ndarray:
-    """Return for each vertex the index of the vertex that stands for its grid cell, (V,)."""
-    keys = np.floor(vertices / cell).astype(np.int64)
-    _, first, inverse = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    return first[inverse.ravel()]
-
-
-def _distinct_triangles(triangles: np.ndarray) -> np.ndarray:
-    """Return the indices of triangles that kept three corners, one of each set of equals, in their old order."""
-    a, b, c = triangles.T
-    kept = np.flatnonzero((a != b) & (b != c) & (a != c))
-    _, first = np.unique(np.sort(triangles[kept], axis=1), axis=0, return_index=True)
-    return kept[np.sort(first)]
-
-
-def _reduce_mesh(model: mujoco.MjModel, mesh: int, faces: int) -> None:
-    """Write a mesh's reduced faces over its first ones; normals and texture coordinates stay those of the old corners."""
-    count, start = int(model.mesh_facenum[mesh]), int(model.mesh_faceadr[mesh])
-    if count <= faces:
-        return
-    corner = int(model.mesh_vertadr[mesh])
-    vertices = model.mesh_vert[corner : corner + int(model.mesh_vertnum[mesh])]
-    reduced, kept = cluster(vertices, model.mesh_face[start : start + count].copy(), faces)
-    end = start + len(kept)
-    model.mesh_face[start:end] = reduced
-    for corners in (model.mesh_facenormal, model.mesh_facetexcoord):
-        corners[start:end] = corners[start + kept]
-    model.mesh_facenum[mesh] = len(kept)
+def _part(array: np.ndarray, start: int, count: int) -> np.ndarray:
+    """Return a mesh's rows of one of the model's arrays."""
+    return array[int(start) : int(start) + int(count)]
