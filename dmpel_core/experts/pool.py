@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dmpel_core.inference.engine import GROUPS
+from dmpel_core.groups import GROUPS
 from dmpel_core.policy.adapted import AdaptedModule, Mixture
 
 Factors = Mapping[str, Tensor]

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dmpel_core.inference.engine import GROUPS
+from dmpel_core.groups import GROUPS
 
 
 class Router(nn.Module):

@@ -12,17 +12,13 @@ import numpy as np
 
 from dmpel_core.observation import Observation
 
-GROUPS = ("image", "text", "proprioception", "fusion", "temporal", "head")
-"""Module groups in the order of the router's rows."""
-
-
 @dataclass(frozen=True)
 class Tick:
     """The result of one control tick.
 
     Attributes:
         action: (7,), six pose deltas in [-1, 1], then the gripper (-1 open, +1 close).
-        coefficients: (6, experts), zero where an expert is not among the top-k of its group.
+        coefficients: (6, experts), rows in the order of `dmpel_core.groups.GROUPS`, zero where an expert is not among the top-k of its group.
         generation: Library generation that computed it.
     """
 

@@ -1,0 +1,1 @@
+"""Pretraining of the backbone, and the learning of one expert after another."""

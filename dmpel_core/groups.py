@@ -1,0 +1,3 @@
+"""The module groups that the router gives coefficients to, in the order of its rows."""
+
+GROUPS = ("image", "text", "proprioception", "fusion", "temporal", "head")

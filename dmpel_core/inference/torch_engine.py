@@ -1,0 +1,117 @@
+"""The policy in plain PyTorch, one tick at a time: the reference that other engines are held against."""
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmpel_core.experts.library import Library, read_library
+from dmpel_core.experts.pool import ExpertPool
+from dmpel_core.experts.router import Router
+from dmpel_core.groups import GROUPS
+from dmpel_core.inference.engine import Tick
+from dmpel_core.inference.ensemble import ChunkEnsemble
+from dmpel_core.observation import Observation
+from dmpel_core.policy.image import to_pixels
+from dmpel_core.policy.policy import Frames, Policy
+from dmpel_core.experts.restore import restore_factors, restore_policy, restore_router
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Everything that one generation of a library needs to act. Never changed once built."""
+
+    number: int
+    backbone: str
+    policy: Policy
+    names: tuple[str, ...]
+    pool: ExpertPool | None
+    router: Router | None
+
+
+def build(library: Library, policy: Policy | None = None) -> Generation:
+    """Read every tensor of a generation; reuse `policy` when its backbone is the same."""
+    policy = policy or restore_policy(library)
+    names = tuple(expert.name for expert in library.experts)
+    pool = router = None
+    if names:
+        pool = ExpertPool(policy.modules_adapted, restore_factors(library))
+        router = restore_router(library, policy.sizes, policy.query_width)
+    return Generation(library.generation, library.manifest.backbone.sha256, policy, names, pool, router)
+
+
+class TorchEngine:
+    """Runs one generation; `load` builds the next one aside and `tick` picks it up."""
+
+    def __init__(self, library: Path, generation: int | None = None) -> None:
+        self._next = self._current = build(read_library(library, generation))
+        self._instruction = ""
+        self._text: tuple[Policy, str, Tensor, Tensor] | None = None
+        sizes = self._current.policy.sizes
+        self._queries: deque[Tensor] = deque(maxlen=sizes.window)
+        self._tokens: deque[Tensor] = deque(maxlen=sizes.window)
+        self._ensemble = ChunkEnsemble()
+
+    @property
+    def expert_names(self) -> tuple[str, ...]:
+        """Names of the experts of the generation in use."""
+        return self._current.names
+
+    @property
+    def generation(self) -> int:
+        """Generation in use."""
+        return self._current.number
+
+    def set_instruction(self, instruction: str) -> None:
+        """Change the instruction from the next tick on."""
+        self._instruction = instruction
+
+    def reset(self) -> None:
+        """Forget the observation window and the planned actions."""
+        self._queries.clear()
+        self._tokens.clear()
+        self._ensemble.reset()
+
+    def load(self, library: Path, generation: int | None = None) -> None:
+        """Build a generation aside and hand it to the next tick; on an error the running one goes on."""
+        read = read_library(library, generation)
+        current = self._next
+        same = read.manifest.backbone.sha256 == current.backbone
+        self._next = build(read, current.policy if same else None)
+
+    @torch.inference_mode()
+    def tick(self, observation: Observation) -> Tick:
+        """Compute one action from one observation."""
+        current = self._current = self._next
+        policy = current.policy
+        text_tokens, text = self._sentence(policy)
+        frames = frames_of(policy, observation)
+        mixture, coefficients = None, np.zeros((len(GROUPS), 0), np.float32)
+        if current.router is not None and current.pool is not None:
+            self._queries.append(policy.query(frames, text)[0])  # (1, query_width)
+            answer = current.router(torch.stack(list(self._queries)).mean(0))
+            mixture, coefficients = current.pool.mix(answer), answer[0].numpy()
+            text = policy.text.encode(text_tokens, mixture)
+        self._tokens.append(policy.tokens(frames, text, mixture)[0])  # (1, tokens, width)
+        window = torch.cat(list(self._tokens))[None]
+        chunk = policy.act(window, mixture).mode()[0, -1]  # (chunk, 7)
+        return Tick(self._ensemble.next(chunk.numpy()), coefficients, current.number)
+
+    def _sentence(self, policy: Policy) -> tuple[Tensor, Tensor]:
+        """Return the instruction after the frozen half and its frozen embedding, computed when it changes."""
+        instruction = self._instruction
+        if self._text is None or self._text[0] is not policy or self._text[1] != instruction:
+            tokens = policy.text.trunk(instruction)
+            self._text = (policy, instruction, tokens, policy.text.encode(tokens))
+        return self._text[2], self._text[3]
+
+
+def frames_of(policy: Policy, observation: Observation) -> Frames:
+    """Return one observation as a batch of one tick after the frozen half of the image tower."""
+    pictures = np.stack([getattr(observation, camera) for camera in policy.sizes.cameras])  # (cameras, height, width, 3)
+    shrunk = to_pixels(torch.from_numpy(pictures).permute(0, 3, 1, 2)[None], policy.sizes.pixels)
+    joints, gripper = (torch.from_numpy(np.asarray(x, np.float32))[None, None] for x in (observation.joints, observation.gripper))
+    return Frames(policy.image.trunk(shrunk)[None], joints, gripper)

@@ -1,0 +1,62 @@
+"""Demonstrations in memory, and the sequences that training draws from them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmpel_core.errors import DmpelError
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """A batch of `window` consecutive ticks with the chunk of actions that follows each.
+
+    Attributes:
+        index: (batch, window), rows of the frames among all frames.
+        actions: (batch, window, chunk, 7).
+        valid: (batch, window, chunk), 1 where the tick and the action exist, 0 past the demonstration's end.
+    """
+
+    index: Tensor
+    actions: Tensor
+    valid: Tensor
+
+
+class Timeline:
+    """Where each demonstration starts and ends among the frames of all, laid end to end."""
+
+    def __init__(self, lengths: Iterable[int], actions: np.ndarray) -> None:
+        self.lengths = np.array(list(lengths))
+        if len(self.lengths) == 0 or self.lengths.min() < 1:
+            raise DmpelError(f"training needs at least one demonstration of at least one frame, found lengths {self.lengths.tolist()}")
+        ends = self.lengths.cumsum()
+        self.last = np.repeat(ends - 1, self.lengths)  # last frame of each frame's own demonstration
+        self.first = np.repeat(ends - self.lengths, self.lengths)
+        self.actions = torch.from_numpy(np.asarray(actions, np.float32))
+
+    def __len__(self) -> int:
+        return len(self.last)
+
+    def draw(self, rng: np.random.Generator, count: int, window: int) -> np.ndarray:
+        """Draw first frames of windows that fill the demonstration where it is long enough.
+
+        A window may begin up to `window - 1` ticks early and is then moved in, so that a demonstration's first and last
+        frames are drawn as often as those in its middle.
+        """
+        frame = rng.integers(len(self), size=count)
+        first, last = self.first[frame], self.last[frame]
+        early = frame - rng.integers(window, size=count)
+        return np.maximum(first, np.minimum(early, last - window + 1))
+
+    def sequences(self, starts: np.ndarray, window: int, chunk: int) -> Sequences:
+        """Return the sequences that begin at these frames; past the end the last frame is repeated and not valid."""
+        last = self.last[starts][:, None]
+        wanted = starts[:, None] + np.arange(window + chunk - 1)  # (batch, window + chunk - 1)
+        index = torch.from_numpy(np.minimum(wanted, last))
+        exists = torch.from_numpy((wanted <= last).astype(np.float32))
+        actions = self.actions[index].unfold(1, chunk, 1).transpose(2, 3)  # (batch, window, chunk, 7)
+        valid = exists.unfold(1, chunk, 1) * exists[:, :window, None]
+        return Sequences(index[:, :window], actions, valid)

@@ -1,0 +1,121 @@
+"""Frozen features of one task's demonstrations, computed once and kept on disk.
+
+The frozen half of the image tower sees each demonstration several times: once as it is, and then with random shifts and
+colours, one draw for a whole demonstration. Training picks one of these views for each sequence, so augmentation means a
+choice among a few fixed views, not a fresh draw at every step.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dmpel_core.data.hdf5 import Demonstration
+from dmpel_core.policy.image import to_pixels
+from dmpel_core.policy.policy import Frames, Policy
+from dmpel_core.training.augmentation import augment
+from dmpel_core.training.episodes import Timeline
+
+BATCH = 64  # frames in one pass
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """One task's frames after the frozen half.
+
+    Attributes:
+        timeline: Demonstrations laid end to end.
+        tokens: (views, frames, cameras, 1 + grid, image_width) float16; view 0 is the picture as it is.
+        queries: (views, frames, query_width), each frame's router query.
+        joints: (frames, 7) [rad].
+        gripper: (frames, 2) [m].
+        text: (1, tokens, 384), the instruction after the frozen half of the text tower.
+    """
+
+    timeline: Timeline
+    tokens: np.ndarray
+    queries: np.ndarray
+    joints: Tensor
+    gripper: Tensor
+    text: Tensor
+
+    def frames(self, view: np.ndarray, index: Tensor) -> Frames:
+        """Return the frames `index` (batch, ticks), each sample in its own view (batch,)."""
+        tokens = torch.from_numpy(self.tokens[view[:, None], index.numpy()].astype(np.float32))
+        return Frames(tokens, self.joints[index], self.gripper[index])
+
+    def query(self, view: np.ndarray, index: Tensor) -> Tensor:
+        """Return the router query of each sequence: the mean over its ticks, (batch, query_width)."""
+        return torch.from_numpy(self.queries[view[:, None], index.numpy()]).mean(1)
+
+
+def feature_set(policy: Policy, instruction: str, demonstrations: Sequence[Demonstration], views: int, seed: int, folder: Path, key: str) -> FeatureSet:
+    """Compute the features of a task, or read those that an earlier call left.
+
+    Args:
+        policy: The frozen backbone.
+        instruction: The task's sentence.
+        demonstrations: The task's demonstrations.
+        views: Number of views, the plain one included.
+        seed: Of the augmentation.
+        folder: Where features are cached.
+        key: Names backbone and data; features of other keys are never read.
+    """
+    place = folder / hashlib.sha256(json.dumps([key, views, seed, instruction]).encode()).hexdigest()[:16]
+    place.mkdir(parents=True, exist_ok=True)
+    with torch.inference_mode():
+        trunk_text = policy.text.trunk(instruction)
+        text = policy.text.encode(trunk_text)
+    todo = [(view, number) for view in range(views) for number in range(len(demonstrations))]
+    for view, number in tqdm(todo, desc="frozen features", unit="view"):
+        if not (place / f"{view}-{number}.npz").exists():
+            save_features(place / f"{view}-{number}.npz", *compute(policy, demonstrations[number], text, view, seed + number))
+    parts = [[load_features(place / f"{view}-{number}.npz") for number in range(len(demonstrations))] for view in range(views)]
+    return FeatureSet(
+        Timeline([len(demo.actions) for demo in demonstrations], np.concatenate([demo.actions for demo in demonstrations])),
+        np.stack([np.concatenate([tokens for tokens, _ in row]) for row in parts]),
+        np.stack([np.concatenate([queries for _, queries in row]) for row in parts]),
+        stack_floats([demo.joints for demo in demonstrations]),
+        stack_floats([demo.gripper for demo in demonstrations]),
+        trunk_text.clone(),
+    )
+
+
+def compute(policy: Policy, demo: Demonstration, text: Tensor, view: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one view of a demonstration: tokens (frames, cameras, 1 + grid, width) float16 and queries (frames, query_width)."""
+    pictures = to_pixels(torch.from_numpy(np.stack([demo.agentview, demo.eye_in_hand], 1)).permute(0, 1, 4, 2, 3), policy.sizes.pixels)
+    if view:
+        pictures = augment(pictures[None], torch.Generator().manual_seed(1000 * view + seed))[0]
+    joints, gripper = stack_floats([demo.joints]), stack_floats([demo.gripper])
+    tokens, queries = [], []
+    with torch.inference_mode():
+        for start in range(0, len(pictures), BATCH):
+            part = slice(start, start + BATCH)
+            tokens.append(policy.image.trunk(pictures[part]))
+            frames = Frames(tokens[-1][None], joints[None, part], gripper[None, part])
+            queries.append(policy.query(frames, text)[0])
+    return torch.cat(tokens).half().numpy(), torch.cat(queries).numpy()
+
+
+def save_features(path: Path, tokens: np.ndarray, queries: np.ndarray) -> None:
+    """Write one file aside and rename it, so that a kill leaves no half file."""
+    aside = path.with_suffix(".partial.npz")
+    np.savez(aside, tokens=tokens, queries=queries)
+    aside.replace(path)
+
+
+def load_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read tokens and queries."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["tokens"], arrays["queries"]
+
+
+def stack_floats(arrays: Sequence[np.ndarray]) -> Tensor:
+    """Concatenate arrays along time as float32."""
+    return torch.from_numpy(np.concatenate(arrays).astype(np.float32))

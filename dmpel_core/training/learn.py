@@ -1,0 +1,97 @@
+"""Learn one task: add an expert to a library, then replay the coefficients of all tasks.
+
+The frozen half of the image tower runs once per frame and view and is cached on disk. Old experts are in no optimiser
+and their files are never written again. The run resumes exactly after a kill, at whatever moment.
+"""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from dmpel_core.data.hdf5 import read_demonstrations
+from dmpel_core.errors import DmpelError
+from dmpel_core.experts.library import Library, add_expert, read_library
+from dmpel_core.experts.replay import ReplayMemory
+from dmpel_core.paths import cache_directory
+from dmpel_core.policy.policy import Policy
+from dmpel_core.policy.text import TextTower
+from dmpel_core.training.datasets import digest
+from dmpel_core.training.expert import LearnSettings, learn_expert, remember
+from dmpel_core.training.features import feature_set
+from dmpel_core.training.recall import recall
+from dmpel_core.experts.restore import restore_factors, restore_policy
+from dmpel_core.training.run import Run
+
+
+def learn(library: Library, data: Path, settings: LearnSettings, run: Run, replay_ratio: float, replay_epochs: int, limit: int | None = None) -> Library:
+    """Learn the task of one demonstration file and return the new generation.
+
+    Raises:
+        DmpelError: The library already has an expert for this instruction from other data or settings.
+    """
+    pairs = list(read_demonstrations(data))[:limit]
+    instruction, data_digest = pairs[0][0], digest([data])
+    provenance = {"dataset": data_digest, "demonstrations": len(pairs), "seed": settings.seed, "settings": {**asdict(settings), "replay_ratio": replay_ratio, "replay_epochs": replay_epochs}}
+    for expert in library.experts:
+        if instruction in expert.instructions:
+            if all(expert.provenance.get(key) == value for key, value in provenance.items()):
+                print(f"{library.path} already holds this expert for {instruction!r}; nothing to do")
+                return library
+            raise DmpelError(
+                f"{library.path} already has an expert for {instruction!r}, learned from other data or settings; "
+                "go back with `dmpel show --select GENERATION` or learn into another library"
+            )
+    policy, frozen = restore_policy(library), restore_factors(library)
+    key = f"{library.manifest.backbone.sha256} {data_digest} {len(pairs)}"
+    features = feature_set(policy, instruction, [demo for _, demo in pairs], settings.views, settings.seed, cache_directory() / "features", key)
+    identity = {"backbone": library.manifest.backbone.sha256, "generation": str(library.generation), "data": data_digest, "demonstrations": str(len(pairs))}
+    factors, router = learn_expert(policy, frozen, features, settings, run, identity)
+    queries, answers = remember(policy, router, features, replay_ratio, settings.seed)
+    memory = ReplayMemory.of(queries, TextTower.width, answers, policy.sizes.top_k)
+    loss = 0.0
+    if library.experts:
+        router, loss = recall(router, [*stored_memories(library), memory], replay_epochs, settings.seed)
+    return add_expert(
+        library,
+        name=instruction,
+        instructions=(instruction,),
+        skill=instruction.split()[0],
+        factors={name: value.numpy() for name, value in factors.items()},
+        router={name: value.numpy() for name, value in router.state_dict().items()},
+        replay=memory.tensors(),
+        provenance={**provenance, "metrics": {"replay_loss": loss}},
+    )
+
+
+def stored_memories(library: Library) -> list[ReplayMemory]:
+    """Return the replay memory of every task of the library."""
+    return [ReplayMemory(**library.replay(index)) for index in range(len(library.experts))]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("library", type=Path, help="library folder; its newest selected generation is extended")
+    parser.add_argument("--data", type=Path, required=True, help="LIBERO-layout HDF5 file of the task")
+    parser.add_argument("--run", type=Path, help="folder of checkpoint, TensorBoard log and summary (default: runs/learn/TASK)")
+    parser.add_argument("--steps", type=int, default=1200, help="optimiser steps")
+    parser.add_argument("--batch", type=int, default=16, help="sequences of 10 ticks in a step")
+    parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations")
+    parser.add_argument("--views", type=int, default=4, help="cached views of each picture: itself and N - 1 random changes")
+    parser.add_argument("--replay-ratio", type=float, default=0.2, help="share of the sequences kept for coefficient replay (paper: 1.0)")
+    parser.add_argument("--replay-epochs", type=int, default=10, help="passes over the replay memories (paper: 10)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2, help="processor threads; results depend on it in the last digits")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Learn the task and print the new generation."""
+    torch.set_num_threads(arguments.threads)
+    library = read_library(arguments.library)
+    settings = LearnSettings(arguments.seed, arguments.steps, arguments.batch, views=arguments.views)
+    log = Run(arguments.run or Path("runs/learn") / arguments.data.stem, "learn")
+    grown = learn(library, arguments.data, settings, log, arguments.replay_ratio, arguments.replay_epochs, arguments.demonstrations)
+    log.summary({**asdict(settings), "library": str(grown.path), "generation": grown.generation, "experts": [expert.name for expert in grown.experts]})
+    print(f"{grown.path}: generation {grown.generation}, experts: {', '.join(expert.name for expert in grown.experts)}")
+    return 0

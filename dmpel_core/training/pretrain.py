@@ -1,0 +1,153 @@
+"""Pretrain the backbone on demonstrations of many tasks and write a library without experts.
+
+Every weight but the text encoder's is trained. Pictures are shifted and recoloured; joints get noise and are hidden in
+some samples, so that the policy has to look. The run resumes exactly after a kill.
+"""
+
+import argparse
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmpel_core.data.hdf5 import Demonstration
+from dmpel_core.experts.library import create_library
+from dmpel_core.policy import text
+from dmpel_core.policy.image import to_pixels
+from dmpel_core.policy.policy import Frames, Policy
+from dmpel_core.policy.sizes import PolicySizes
+from dmpel_core.training.augmentation import augment, disturb_state, short_memory
+from dmpel_core.training.checkpoint import load_checkpoint, save_checkpoint
+from dmpel_core.training.datasets import demonstration_files, digest, load_all
+from dmpel_core.training.episodes import Sequences, Timeline
+from dmpel_core.training.interface import OBSERVATION, library_modules
+from dmpel_core.training.run import Run
+from dmpel_core.training.schedule import chance_for, set_learning_rate
+
+CHECKPOINT_EVERY = 250
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """What a pretraining run depends on besides its data."""
+
+    seed: int
+    steps: int
+    batch: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    clip: float = 10.0
+    state_noise: float = 0.05
+    state_dropout: float = 0.15
+    forget: float = 0.5
+
+
+class PictureSet:
+    """All frames of many tasks in memory, at the policy's resolution."""
+
+    def __init__(self, demonstrations: list[tuple[str, Demonstration]], sizes: PolicySizes) -> None:
+        self.sizes = sizes
+        self.timeline = Timeline(
+            [len(demo.actions) for _, demo in demonstrations], np.concatenate([demo.actions for _, demo in demonstrations])
+        )
+        self.pictures = torch.cat([shrink(demo, sizes) for _, demo in demonstrations])  # (frames, cameras, 3, pixels, pixels) uint8
+        self.joints = torch.from_numpy(np.concatenate([demo.joints for _, demo in demonstrations]).astype(np.float32))
+        self.gripper = torch.from_numpy(np.concatenate([demo.gripper for _, demo in demonstrations]).astype(np.float32))
+        self.sentences = sorted({sentence for sentence, _ in demonstrations})
+        owner = [self.sentences.index(sentence) for sentence, _ in demonstrations]
+        self.sentence = torch.from_numpy(np.repeat(owner, self.timeline.lengths))
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation of joints and fingers, (9,) each."""
+        state = torch.cat([self.joints, self.gripper], 1)
+        return state.mean(0), state.std(0) + 1e-3
+
+
+def shrink(demo: Demonstration, sizes: PolicySizes) -> Tensor:
+    """Return a demonstration's pictures as uint8 (frames, cameras, 3, pixels, pixels)."""
+    both = torch.from_numpy(np.stack([demo.agentview, demo.eye_in_hand], 1)).permute(0, 1, 4, 2, 3)
+    return (to_pixels(both, sizes.pixels) * 255).round().to(torch.uint8)
+
+
+def loss_on(policy: Policy, data: PictureSet, batch: Sequences, texts: Tensor, settings: PretrainSettings, chance: torch.Generator) -> Tensor:
+    """Return the mean negative log-likelihood of a batch of sequences."""
+    rows, window = batch.index.shape
+    pictures = augment(data.pictures[batch.index].float() / 255, chance)
+    tokens = policy.image.trunk(pictures.flatten(0, 1)).view(rows, window, *policy_shape(policy))
+    frames = Frames(tokens, data.joints[batch.index], data.gripper[batch.index])
+    state = policy.proprioception.normalise(frames.joints, frames.gripper)
+    state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
+    fused = policy.tokens(frames, texts[data.sentence[batch.index[:, 0]]], state=state)
+    mixture = policy.act(fused, horizon=short_memory(rows, window, settings.forget, chance))
+    return (mixture.negative_log_likelihood(batch.actions, batch.valid)).sum() / batch.valid[..., 0].sum()
+
+
+def policy_shape(policy: Policy) -> tuple[int, int, int]:
+    """Return cameras, tokens and width of the trunk's output."""
+    position = policy.image.trunks[0].position
+    return len(policy.sizes.cameras), position.shape[1], position.shape[2]
+
+
+def pretrain(data: PictureSet, settings: PretrainSettings, sizes: PolicySizes, run: Run, data_digest: str) -> Policy:
+    """Train a policy, going on from the run's checkpoint when there is one."""
+    torch.manual_seed(settings.seed)
+    policy = Policy(sizes)
+    mean, std = data.statistics()
+    policy.proprioception.mean.copy_(mean)
+    policy.proprioception.std.copy_(std)
+    parameters = {name: value for name, value in policy.named_parameters() if value.requires_grad}
+    optimizer = torch.optim.AdamW(parameters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    fixed = {**asdict(settings), "sizes": sizes.to_json(), "data": data_digest}
+    checkpoint = run.folder / "checkpoint.safetensors"
+    done = load_checkpoint(checkpoint, parameters, optimizer, fixed)
+    with torch.no_grad():
+        texts = torch.cat([policy.text.encode(policy.text.trunk(sentence)) for sentence in data.sentences])
+    policy.train()
+    for step, report in run.steps(done, settings.steps):
+        set_learning_rate(optimizer, settings.learning_rate, step, settings.steps)
+        rng, chance = chance_for(settings.seed, step)
+        batch = data.timeline.sequences(data.timeline.draw(rng, settings.batch, sizes.window), sizes.window, sizes.chunk)
+        loss = loss_on(policy, data, batch, texts, settings, chance)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
+        optimizer.step()
+        report(loss=loss.item())
+        if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == settings.steps:
+            save_checkpoint(checkpoint, parameters, optimizer, step + 1, fixed)
+    return policy.eval()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders with LIBERO-layout HDF5 files, or such files")
+    parser.add_argument("--output", type=Path, required=True, help="library folder to write")
+    parser.add_argument("--run", type=Path, default=Path("runs/pretrain"), help="folder of checkpoint, TensorBoard log and summary")
+    parser.add_argument("--steps", type=int, default=6000, help="optimiser steps")
+    parser.add_argument("--batch", type=int, default=16, help="sequences of 10 ticks in a step")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2, help="processor threads; results depend on it in the last digits")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Pretrain and write the library."""
+    torch.set_num_threads(arguments.threads)
+    sizes = PolicySizes()
+    files = demonstration_files(arguments.data)
+    settings = PretrainSettings(arguments.seed, arguments.steps, arguments.batch)
+    log = Run(arguments.run, "pretrain")
+    data = PictureSet(load_all(files), sizes)
+    policy = pretrain(data, settings, sizes, log, digest(files))
+    library = create_library(
+        arguments.output,
+        backbone={name: value.numpy() for name, value in policy.backbone_state().items()},
+        policy=sizes.to_json(),
+        modules=library_modules(policy),
+        text_encoder=text.identity(),
+        observation=OBSERVATION,
+    )
+    log.summary({**asdict(settings), "tasks": data.sentences, "frames": len(data.timeline), "demonstrations": len(data.timeline.lengths), "library": str(library.path)})
+    print(f"wrote {library.path}: backbone pretrained on {len(data.sentences)} tasks, {len(data.timeline)} frames")
+    return 0

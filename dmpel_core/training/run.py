@@ -1,0 +1,78 @@
+"""One training run's folder: progress bar, TensorBoard, summary."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy
+import torch
+from tqdm import tqdm
+
+from dmpel_core import __version__
+
+LOG_EVERY = 20
+
+
+class Run:
+    """Shows a run's progress and keeps its figures."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, and only training needs it
+
+        self.folder = folder
+        self.name = name
+        folder.mkdir(parents=True, exist_ok=True)
+        self._writer = SummaryWriter
+        self._begun = time.monotonic()
+
+    def steps(self, done: int, total: int) -> Iterator[tuple[int, "Report"]]:
+        """Yield the steps that are left, each with a callable that takes its losses."""
+        writer = self._writer(str(self.folder), purge_step=done)
+        with tqdm(total=total, initial=done, desc=self.name, unit="step", mininterval=2, dynamic_ncols=True) as bar:
+            report = Report(bar, writer, self.name)
+            for step in range(done, total):
+                report.step = step
+                yield step, report
+                bar.update()
+        writer.close()
+
+    def minutes(self) -> float:
+        """Return the minutes since the run began in this process."""
+        return (time.monotonic() - self._begun) / 60
+
+    def summary(self, values: Mapping[str, object]) -> None:
+        """Write `summary.json`: the values, minutes, machine and versions."""
+        text = json.dumps({**values, "minutes_in_last_process": round(self.minutes(), 2), "machine": machine(), "versions": versions()}, indent=2)
+        (self.folder / "summary.json").write_text(text + "\n")
+
+
+class Report:
+    """Takes the losses of one step; shows a running mean."""
+
+    def __init__(self, bar: tqdm, writer: object, name: str) -> None:
+        self.step = 0
+        self._bar, self._writer, self._name = bar, writer, name
+        self._recent: dict[str, list[float]] = {}
+
+    def __call__(self, **losses: float) -> None:
+        for key, value in losses.items():
+            self._recent.setdefault(key, []).append(value)
+        if (self.step + 1) % LOG_EVERY == 0:
+            means = {key: sum(values) / len(values) for key, values in self._recent.items()}
+            self._recent.clear()
+            self._bar.set_postfix({key: f"{value:.3f}" for key, value in means.items()}, refresh=False)
+            for key, value in means.items():
+                self._writer.add_scalar(f"{self._name}/{key}", value, self.step + 1)  # type: ignore[attr-defined]
+
+
+def machine() -> str:
+    """Return a short description of this machine."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, {'CUDA' if torch.cuda.is_available() else 'no GPU'}"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on."""
+    return {"dmpel": __version__, "python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
