@@ -1,0 +1,1 @@
+"""How well a library does: rollouts, intervals, controls."""

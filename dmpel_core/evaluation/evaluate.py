@@ -1,0 +1,119 @@
+"""Evaluate a library in simulation without ROS, with the controls that show whether it looks.
+
+Beside the normal figure stand the same episodes with both pictures black (`blank`), with another task's instruction
+(`wrong`) and with objects moved up to --reach metres (`wide`); parts join with +, as in `wide+blank`.
+"""
+
+import argparse
+import json
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+
+from tqdm import tqdm
+
+from dmpel_core.evaluation.rollout import Condition, Episode, run_episode
+from dmpel_core.evaluation.statistics import wilson_interval
+
+
+@dataclass(frozen=True)
+class Job:
+    """The episodes of one task under one condition."""
+
+    library: Path
+    generation: int | None
+    suite: str
+    task: int
+    other: int
+    condition: Condition
+    states: tuple[int, ...]
+    horizon: int
+    seed: int
+
+
+def run_job(job: Job) -> tuple[str, list[Episode]]:
+    """Run a job in this process and return the task's instruction and its episodes."""
+    from dmpel_core.inference import load_engine
+    from dmpel_core.simulation.environment import Environment
+    from dmpel_core.simulation.tasks import load_task
+
+    task = load_task(job.suite, job.task)
+    told = load_task(job.suite, job.other).instruction if job.condition.wrong else task.instruction
+    engine = load_engine(job.library, job.generation)
+    with Environment(task) as environment:
+        return task.instruction, [run_episode(environment, engine, told, state, job.condition, job.horizon, job.seed) for state in job.states]
+
+
+def evaluate(jobs: Sequence[Job], processes: int) -> list[dict[str, object]]:
+    """Run all jobs and return a row for each: instruction, condition, episodes, successes, interval, mean ticks."""
+    rows = []
+    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for job, (instruction, episodes) in zip(jobs, tqdm(pool.map(run_job, jobs), total=len(jobs), desc="evaluating", unit="job"), strict=True):
+            successes = sum(episode.success for episode in episodes)
+            rows.append(
+                {
+                    "instruction": instruction,
+                    "condition": job.condition.name,
+                    "episodes": len(episodes),
+                    "successes": successes,
+                    "interval": wilson_interval(successes, len(episodes)),
+                    "outcomes": [asdict(episode) for episode in episodes],
+                }
+            )
+            tqdm.write(f"{instruction:55s} {job.condition.name:12s} {successes:3d} / {len(episodes)}")
+    return rows
+
+
+def totals(rows: Sequence[dict]) -> list[dict[str, object]]:
+    """Return one row for each condition, over all tasks."""
+    result = []
+    for name in dict.fromkeys(row["condition"] for row in rows):
+        chosen = [row for row in rows if row["condition"] == name]
+        successes, episodes = sum(row["successes"] for row in chosen), sum(row["episodes"] for row in chosen)
+        result.append({"condition": name, "episodes": episodes, "successes": successes, "interval": wilson_interval(successes, episodes)})
+    return result
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Read `0,3,8` or `40:50`."""
+    if ":" in text:
+        first, _, last = text.partition(":")
+        return tuple(range(int(first), int(last)))
+    return tuple(int(part) for part in text.split(","))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
+    parser.add_argument("library", type=Path)
+    parser.add_argument("--generation", type=int, help="default: the selected one")
+    parser.add_argument("--suite", default="libero_goal")
+    parser.add_argument("--tasks", type=numbers, required=True, help="task numbers, as in 0,3,8")
+    parser.add_argument("--states", type=numbers, default=numbers("40:50"), help="stored initial states, one episode each; 35 and up were never trained on")
+    parser.add_argument("--conditions", default="normal", help="comma-separated: normal, blank, wrong, wide, or joined as in wide+blank")
+    parser.add_argument("--reach", type=float, default=0.07, help="of `wide` [m]")
+    parser.add_argument("--horizon", type=int, default=300, help="most ticks of an episode")
+    parser.add_argument("--seed", type=int, default=0, help="of the wide placements")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--output", type=Path, help="JSON file for the rows")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate and print a table."""
+    conditions = [Condition.parse(name, arguments.reach) for name in arguments.conditions.split(",")]
+    tasks = arguments.tasks
+    others = tasks[1:] + tasks[:1] if len(tasks) > 1 else ((tasks[0] + 1) % 10,)
+    jobs = [
+        Job(arguments.library, arguments.generation, arguments.suite, task, other, condition, arguments.states, arguments.horizon, arguments.seed)
+        for condition, (task, other) in product(conditions, zip(tasks, others, strict=True))
+    ]
+    rows = evaluate(jobs, arguments.processes)
+    for row in totals(rows):
+        low, high = row["interval"]  # type: ignore[misc]
+        print(f"{row['condition']:12s} {row['successes']} / {row['episodes']}  95 % interval {low:.0%} to {high:.0%}")
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(json.dumps({"tasks": rows, "totals": totals(rows)}, indent=2) + "\n")
+    return 0

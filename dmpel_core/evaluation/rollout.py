@@ -1,0 +1,83 @@
+"""Episodes of an engine in simulation, without ROS: for selection while training, and for controls."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dmpel_core.errors import DmpelError
+from dmpel_core.inference.engine import Engine
+from dmpel_core.simulation.environment import Environment
+from dmpel_core.simulation.placement import widen
+
+SETTLE = 5  # ticks without motion at the start, in which LIBERO's objects come to rest
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What is changed about an episode.
+
+    Attributes:
+        name: `normal`, `blank`, `wrong` or `wide`, or several joined by `+`.
+        blank: Both pictures are black.
+        wrong: The instruction is another task's.
+        reach: How far objects may stand from their stored place [m].
+    """
+
+    name: str
+    blank: bool = False
+    wrong: bool = False
+    reach: float = 0.0
+
+    @classmethod
+    def parse(cls, text: str, reach: float) -> "Condition":
+        """Read a name such as `wide` or `wide+blank`.
+
+        Raises:
+            DmpelError: A part is not a known control.
+        """
+        condition = cls(text)
+        changes = {"normal": {}, "blank": {"blank": True}, "wrong": {"wrong": True}, "wide": {"reach": reach}}
+        for part in text.split("+"):
+            if part not in changes:
+                raise DmpelError(f"unknown condition {part!r}; choose from {', '.join(changes)}, joined by + where wanted")
+            condition = replace(condition, **changes[part])
+        return condition
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode's outcome."""
+
+    state: int
+    success: bool
+    ticks: int
+
+
+def run_episode(
+    environment: Environment, engine: Engine, instruction: str, state: int, condition: Condition, horizon: int, seed: int
+) -> Episode:
+    """Run one episode from a stored initial state until success or the horizon.
+
+    Args:
+        environment: The task.
+        engine: The policy.
+        instruction: What the policy is told.
+        state: Index of the stored initial state.
+        condition: What is changed.
+        horizon: Most ticks.
+        seed: Of the placement.
+    """
+    start = environment.task.initial_states[state]
+    if condition.reach:
+        start = widen(environment, start, np.random.default_rng([seed, state]), condition.reach)
+    environment.reset(start)
+    engine.reset()
+    engine.set_instruction(instruction)
+    for _ in range(SETTLE):
+        environment.step(np.array([0, 0, 0, 0, 0, 0, -1.0]))
+    for tick in range(horizon):
+        observation = environment.observe()
+        environment.step(engine.tick(observation.blanked() if condition.blank else observation).action)
+        if environment.success():
+            return Episode(state, True, tick + 1)
+    return Episode(state, False, horizon)
