@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 
 from dmpel_core.observation import Observation
-from dmpel_core.simulation.meshes import reduce_visual_meshes
+from dmpel_core.simulation.model_cache import compiling
 from dmpel_core.simulation.rendering import Renderer
 from dmpel_core.simulation.tasks import Task
 
@@ -44,11 +44,11 @@ class Environment:
             cache: Whether to keep the compiled model on disk for the next time.
         """
         self.task = task
-        self.robosuite = _build(task)
+        # Fixtures are no part of a state; seed 0 places them as LIBERO's own evaluation does.
+        with _quiet(), _seeded(0), compiling(reduce_meshes, cache):
+            self.robosuite = _build(task)
         self.model: mujoco.MjModel = self.robosuite.sim.model._model
         self.data: mujoco.MjData = self.robosuite.sim.data._data
-        if reduce_meshes:
-            reduce_visual_meshes(self.model)
         self._joints = [self.model.joint(name).qposadr[0] for name in _JOINTS]
         self._fingers = [self.model.joint(name).qposadr[0] for name in _FINGERS]
         self._substeps = round(1 / (FREQUENCY * self.model.opt.timestep))
@@ -126,26 +126,25 @@ class Environment:
 
 
 def _build(task: Task) -> Any:
-    """Return LIBERO's environment for a task, the fixtures placed as LIBERO's evaluation with seed 0 places them."""
-    with _quiet(), _seeded(0):
-        from libero.libero.envs import TASK_MAPPING
-        from libero.libero.envs.bddl_utils import get_problem_info
-        from robosuite import load_controller_config
+    """Return LIBERO's environment for a task; where its fixtures stand is drawn from numpy's global generator."""
+    from libero.libero.envs import TASK_MAPPING
+    from libero.libero.envs.bddl_utils import get_problem_info
+    from robosuite import load_controller_config
 
-        problem = get_problem_info(str(task.bddl_file))["problem_name"]
-        environment = TASK_MAPPING[problem](
-            str(task.bddl_file),
-            robots=["Panda"],
-            controller_configs=load_controller_config(default_controller="OSC_POSE"),
-            gripper_types="default",
-            initialization_noise=None,
-            use_camera_obs=False,
-            has_renderer=False,
-            has_offscreen_renderer=False,
-            control_freq=FREQUENCY,
-            ignore_done=True,
-        )
-        environment.visualize({name: False for name in environment._visualizations})
+    problem = get_problem_info(str(task.bddl_file))["problem_name"]
+    environment = TASK_MAPPING[problem](
+        str(task.bddl_file),
+        robots=["Panda"],
+        controller_configs=load_controller_config(default_controller="OSC_POSE"),
+        gripper_types="default",
+        initialization_noise=None,
+        use_camera_obs=False,
+        has_renderer=False,
+        has_offscreen_renderer=False,
+        control_freq=FREQUENCY,
+        ignore_done=True,
+    )
+    environment.visualize({name: False for name in environment._visualizations})
     return environment
 
 

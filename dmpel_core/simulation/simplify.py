@@ -7,6 +7,7 @@ triangles takes about a second.
 
 import numpy as np
 
+VERSION = 1  # raised when the same mesh comes out otherwise; part of the name of cached models
 _SHORT_EDGES_FIRST = 1e-4  # weight of the edge length, which decides where the surface is flat and the error zero
 _BORDER = 10.0  # weight of borders and texture seams against faces
 _SMALLEST_COSINE = 0.2  # a collapse may turn a neighbouring triangle by at most 78 degrees
