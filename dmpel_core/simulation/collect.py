@@ -1,0 +1,288 @@
+"""Collect demonstrations of the scripted expert into LIBERO-layout HDF5, one file per task.
+
+Placements are varied up to --reach around the stored initial states and what is executed is disturbed, while the clean
+action is what is recorded. Only successes are kept. A run that was stopped goes on where it was when started again with
+the same settings, and gives the same files as one that was not; so does any number of processes.
+"""
+
+import argparse
+import json
+import os
+import platform
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib.metadata import version
+from multiprocessing import get_context
+from pathlib import Path
+from queue import Empty, Queue
+
+import numpy as np
+from tqdm import tqdm
+
+from dmpel_core import __version__
+from dmpel_core.data.demonstration_parts import Parts
+from dmpel_core.data.hdf5 import Demonstration, TaskRecord
+from dmpel_core.errors import DmpelError
+from dmpel_core.simulation.environment import FREQUENCY, Environment
+from dmpel_core.simulation.expert import Stuck
+from dmpel_core.simulation.expert.perturbation import Perturbation
+from dmpel_core.simulation.placement import widen
+from dmpel_core.simulation.recording import SETTLE_TICKS, record_episode
+from dmpel_core.simulation.tasks import Task, load_task, task_names
+
+LONGEST = 250
+"""Ticks after which an episode is given up: the expert needs about 100."""
+_OVERLONG, _ENOUGH_FOR_MEDIAN = 1.6, 5
+_TRIES = ((0, 0), (0, 0), (0, 1), (1, 0), (1, 1), (2, 0))
+"""(placement, way of the expert) of an episode's tries: new noise first, then another grasp, then a new placement."""
+_STORED_EVERY, _CLEAN_EVERY = 4, 5
+
+
+class CollectError(DmpelError):
+    """Demonstrations that cannot be collected as asked."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What, with the task and the episode's number, fixes every demonstration.
+
+    Attributes:
+        reach: How far objects are moved from the stored states, at most, in x and in y [m].
+        noise: Level of the disturbance, as a share of the largest action.
+        seed: Seed of all randomness.
+        states: First and one past the last stored initial state that may be used.
+    """
+
+    reach: float = 0.10
+    noise: float = 0.1
+    seed: int = 0
+    states: tuple[int, int] = (0, 35)
+
+    def text(self) -> str:
+        """Return the settings as JSON, to tell whether two runs may go into one file."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task's share of a run."""
+
+    suite: str
+    index: int
+    demonstrations: int
+    folder: Path
+    settings: Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `dmpel collect`."""
+    parser.add_argument("--suite", required=True, help="LIBERO suite, e.g. libero_goal")
+    parser.add_argument("--tasks", default="all", help="task numbers, e.g. 0,1,8, or all (default)")
+    parser.add_argument("--demonstrations", type=int, default=50, help="how many per task (default 50)")
+    parser.add_argument("--output", type=Path, required=True, help="folder; files become OUTPUT/<suite>/<task>_demo.hdf5")
+    parser.add_argument("--reach", type=float, default=0.10, help="how far objects are moved from the stored states [m] (default 0.10)")
+    parser.add_argument("--noise", type=float, default=0.1, help="disturbance of executed actions, share of the largest action (default 0.1)")
+    parser.add_argument("--states", default="0:35", help="stored initial states to start from, FIRST:END (default 0:35; leave the rest for evaluation)")
+    parser.add_argument("--processes", type=int, default=2, help="tasks collected side by side (default 2)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of placements and disturbance (default 0)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Collect what was asked for and print a line per task."""
+    settings = Settings(arguments.reach, arguments.noise, arguments.seed, _parse_states(arguments.states))
+    folder = arguments.output / arguments.suite
+    jobs = [Job(arguments.suite, index, arguments.demonstrations, folder, settings) for index in _parse_tasks(arguments.suite, arguments.tasks)]
+    folder.mkdir(parents=True, exist_ok=True)
+    total = sum(job.demonstrations for job in jobs)
+    with tqdm(total=total, unit="demo", desc=arguments.suite, smoothing=0.05) as bar:
+        for summary in _run_jobs(jobs, arguments.processes, lambda: bar.update()):
+            tqdm.write(_summary_line(summary))
+            _note(folder, summary)
+    return 0
+
+
+def collect_task(job: Job, progress: Callable[[], object]) -> dict:
+    """Collect one task's demonstrations, going on from what is there.
+
+    Args:
+        job: What to collect.
+        progress: Called once per demonstration that is there.
+
+    Returns:
+        A summary of the task for `collect.json`.
+    """
+    started = time.monotonic()
+    task = load_task(job.suite, job.index)
+    parts = Parts(job.folder / f"{task.name}_demo.hdf5", job.settings.text())
+    kept = parts.kept()
+    for _ in kept[: job.demonstrations]:
+        progress()
+    made = 0
+    if len(kept) < job.demonstrations:
+        with Environment(task) as environment:
+            made = _fill(parts, kept, job, environment, progress)
+    if not parts.is_whole():
+        parts.merge(task_record(task))
+    return _summarise(task, job, parts.kept(), made, time.monotonic() - started)
+
+
+def _fill(parts: Parts, kept: list[dict], job: Job, environment: Environment, progress: Callable[[], object]) -> int:
+    """Add demonstrations until there are enough; return how many were added."""
+    lengths = [int(entry["num_samples"]) for entry in kept]
+    episode = kept[-1]["episode"] + 1 if kept else 0
+    tries, first = 0, len(lengths)
+    while len(lengths) < job.demonstrations:
+        if episode - len(lengths) > 2 * job.demonstrations + 10:
+            raise CollectError(f"{environment.task.instruction!r}: {len(lengths)} of {episode} episodes succeeded; lower --noise or --reach, or leave the task out")
+        demonstration, used = _episode(environment, job.settings, episode, lengths)
+        tries += used
+        if demonstration is not None:
+            parts.add(episode, replace(demonstration, attributes={**demonstration.attributes, "tries": tries}))
+            lengths.append(len(demonstration))
+            tries = 0
+            progress()
+        episode += 1
+    return len(lengths) - first
+
+
+def _episode(environment: Environment, settings: Settings, episode: int, lengths: list[int]) -> tuple[Demonstration | None, int]:
+    """Try one episode until it succeeds; return it, or None, and the number of tries."""
+    longest = min(LONGEST, int(_OVERLONG * np.median(lengths))) if len(lengths) >= _ENOUGH_FOR_MEDIAN else LONGEST
+    for number, (placement, way) in enumerate(_TRIES):
+        state, reach = _start(environment, settings, episode, placement)
+        level = _level(settings, episode) / (1 + number)
+        disturb = Perturbation(level, _generator(environment.task, settings, episode, 1, number))
+        try:
+            demonstration = record_episode(environment, state, attempt=way, disturb=disturb, longest=longest)
+        except Stuck:
+            continue
+        first, end = settings.states
+        notes = {"episode": episode, "state_index": first + episode % (end - first), "reach": reach, "noise": level, "way": way, "settle_ticks": SETTLE_TICKS}
+        return replace(demonstration, attributes=notes), number + 1
+    return None, len(_TRIES)
+
+
+def _start(environment: Environment, settings: Settings, episode: int, placement: int) -> tuple[np.ndarray, float]:
+    """Return an episode's initial state, (D,), and how far its objects may have been moved [m]."""
+    first, end = settings.states
+    state = environment.task.initial_states[first + episode % (end - first)]
+    rng = _generator(environment.task, settings, episode, 0, placement)
+    reach = float(rng.uniform(0, settings.reach)) if episode % _STORED_EVERY else 0.0
+    return (widen(environment, state, rng, reach) if reach > 0 else np.array(state)), reach
+
+
+def _level(settings: Settings, episode: int) -> float:
+    """Return an episode's noise level: none at all for one in five, so that the undisturbed way is shown too."""
+    return settings.noise * (0.6, 0.8, 1.0, 1.2)[episode % 4] if episode % _CLEAN_EVERY else 0.0
+
+
+def _generator(task: Task, settings: Settings, *numbers: int) -> np.random.Generator:
+    """Return the generator that belongs to these numbers and to no other, in whatever process it is asked for."""
+    return np.random.default_rng([settings.seed, zlib.crc32(task.suite.encode()), task.index, *numbers])
+
+
+def task_record(task: Task) -> TaskRecord:
+    """Return what a demonstration file says about a task."""
+    problem = task.bddl_text.split("(problem", 1)[-1].split(")", 1)[0].strip().lower()
+    settings = {"robots": ["Panda"], "controller": "OSC_POSE", "control_freq": FREQUENCY, "camera_heights": 128, "camera_widths": 128}
+    return TaskRecord(task.instruction, task.suite, problem, task.bddl_file.name, task.bddl_text, settings)
+
+
+def _run_jobs(jobs: list[Job], processes: int, progress: Callable[[], object]) -> Iterator[dict]:
+    """Yield the summaries of the jobs as they end; `progress` is called in this process."""
+    if processes <= 1 or len(jobs) == 1:
+        yield from (collect_task(job, progress) for job in jobs)
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores already
+    context = get_context("spawn")
+    queue = context.Queue()
+    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context, initializer=_adopt, initargs=(queue,)) as pool:
+        pending = [pool.submit(_collect_in_worker, job) for job in jobs]
+        while pending:
+            _drain(queue, progress)
+            ended = [future for future in pending if future.done()]
+            pending = [future for future in pending if future not in ended]
+            yield from map(Future.result, ended)
+        _drain(queue, progress)
+
+
+_queue: Queue | None = None
+
+
+def _adopt(queue: Queue) -> None:
+    global _queue
+    _queue = queue
+
+
+def _collect_in_worker(job: Job) -> dict:
+    assert _queue is not None
+    return collect_task(job, partial(_queue.put, 1))
+
+
+def _drain(queue: Queue, progress: Callable[[], object]) -> None:
+    try:
+        while True:
+            queue.get(timeout=0.5)
+            progress()
+    except Empty:
+        return
+
+
+def _summarise(task: Task, job: Job, kept: list[dict], made: int, seconds: float) -> dict:
+    tries = sum(int(entry["tries"]) for entry in kept)
+    return {
+        "name": task.name,
+        "index": task.index,
+        "instruction": task.instruction,
+        "settings": asdict(job.settings),
+        "demonstrations": len(kept),
+        "frames": sum(int(entry["num_samples"]) for entry in kept),
+        "tries": tries,
+        "success_per_try": round(len(kept) / max(tries, 1), 3),
+        "made_in_this_run": made,
+        "seconds_of_this_run": round(seconds, 1),
+        "versions": {"dmpel": __version__, "python": platform.python_version(), **{name: version(name) for name in ("mujoco", "numpy", "h5py")}},
+    }
+
+
+def _summary_line(summary: dict) -> str:
+    rate = 60 * summary["made_in_this_run"] / max(summary["seconds_of_this_run"], 1e-9)
+    return (
+        f"{summary['index']:>3} {summary['instruction']}: {summary['demonstrations']} demonstrations, {summary['frames']} ticks, "
+        f"{100 * summary['success_per_try']:.0f} % of {summary['tries']} tries succeeded, {rate:.1f} demonstrations/min"
+    )
+
+
+def _note(folder: Path, summary: dict) -> None:
+    """Enter a task's summary into `collect.json`, replacing the file in one step."""
+    path = folder / "collect.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"tasks": {}}
+    known["tasks"][summary["name"]] = summary
+    fresh = path.with_suffix(".tmp")
+    fresh.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def _parse_tasks(suite: str, text: str) -> list[int]:
+    count = len(task_names(suite))
+    if text == "all":
+        return list(range(count))
+    try:
+        chosen = [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise CollectError(f"--tasks {text!r} is neither `all` nor numbers such as 0,1,8") from error
+    wrong = [index for index in chosen if not 0 <= index < count]
+    if wrong:
+        raise CollectError(f"{suite} has tasks 0 to {count - 1}, not {wrong}; see --tasks")
+    return chosen
+
+
+def _parse_states(text: str) -> tuple[int, int]:
+    first, _, end = text.partition(":")
+    if not (first.isdigit() and end.isdigit() and int(first) < int(end)):
+        raise CollectError(f"--states {text!r} is not FIRST:END with FIRST below END, such as 0:35")
+    return int(first), int(end)

@@ -1,0 +1,136 @@
+"""The expert: solves a task from its goal predicates and the simulator's full state."""
+
+from collections.abc import Callable
+
+import mujoco
+import numpy as np
+
+from dmpel_core.simulation.expert.motion import Actions, Arm
+from dmpel_core.simulation.expert.scene import Scene
+from dmpel_core.simulation.expert.skills.drawers import WIDE_OPEN, close_drawer, find_drawer, open_drawer
+from dmpel_core.simulation.expert.skills.pick_place import Spot, pick, place
+from dmpel_core.simulation.expert.skills.push import push
+from dmpel_core.simulation.expert.skills.shelve import shelve
+from dmpel_core.simulation.expert.skills.stove import turn_on
+from dmpel_core.simulation.expert.stuck import Stuck
+
+PHASES = ("reach", "align", "grasp", "lift", "transport", "place", "release", "retreat", "open", "close", "turn", "push", "wait")
+"""Names of what the expert may be doing at a tick."""
+
+_ORDER = {"turnon": 0, "open": 0, "on": 1, "in": 1, "close": 2}
+_BURNER_HEIGHT = 0.025
+"""The burner's plate stands this far above its region [m]."""
+_TWO_ON_A_BURNER = (0.042, -0.045)
+_DRAWER_SHIFTS = (0.020, 0.025, 0.016, 0.030)
+"""Lower drawers come out from under the ones above: aim this far outwards of the middle [m]."""
+
+Predicate = tuple[str, ...]
+
+
+class Expert:
+    """One attempt at a task, a stepwise source of clean actions.
+
+    The caller executes what it likes (the action, or a perturbed one) and asks again: every action is computed from the
+    state it is asked in, so it is the right label for the observation of that state.
+    """
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, goal: tuple[Predicate, ...], attempt: int = 0) -> None:
+        """Prepare an attempt.
+
+        Args:
+            model: The compiled scene.
+            data: Its live state, stepped by the caller.
+            goal: Predicates that must all hold, e.g. `(("on", "akita_black_bowl_1", "plate_1"),)`.
+            attempt: Which of several ways to try: another grasp, another tilt of the hand.
+        """
+        self._scene = Scene(model, data)
+        self._arm = Arm(model, data)
+        self._goal = goal
+        self._attempt = attempt
+        self._actions = self._run()
+
+    @property
+    def phase(self) -> str:
+        """What the last action was for, one of `PHASES`."""
+        return self._arm.phase
+
+    def act(self) -> np.ndarray | None:
+        """Return the clean action for the current state, (7,) in [-1, 1]; None when there is nothing left to do.
+
+        Raises:
+            Stuck: This attempt has failed.
+        """
+        return next(self._actions, None)
+
+    def _run(self) -> Actions:
+        for predicate in sorted(self._goal, key=lambda predicate: _ORDER.get(predicate[0], 1)):
+            yield from self._achieve(predicate)
+        self._arm.phase = "wait"
+        yield from self._arm.hold(25)
+
+    def _achieve(self, predicate: Predicate) -> Actions:
+        kind, *names = predicate
+        single: dict[str, Callable[..., Actions]] = {"open": open_drawer, "close": close_drawer, "turnon": turn_on}
+        if kind in single and len(names) == 1:
+            if kind != "turnon" and not self._scene.has_site(names[0]):
+                raise Stuck(f"no skill for ({' '.join(predicate)}): only drawers can be opened and closed")
+            return single[kind](self._arm, self._scene, names[0], attempt=self._attempt)
+        if kind in ("on", "in") and len(names) == 2:
+            return self._put_into_region(*names) if self._scene.has_site(names[1]) else self._put_on_object(*names)
+        raise Stuck(f"no skill for ({' '.join(predicate)}); known predicates: {', '.join(_ORDER)}")
+
+    def _put_on_object(self, name: str, support: str) -> Actions:
+        yield from pick(self._arm, self._scene, name, choice=self._attempt)
+        centre = self._scene.position(support)[:2]
+        cloud = self._scene.cloud(support)
+        under = cloud[np.linalg.norm(cloud[:, :2] - centre, axis=1) < 0.03]
+        yield from place(self._arm, self._scene, name, Spot(centre, float(under[:, 2].max()), drop=0.004, support=support))
+
+    def _put_into_region(self, name: str, region: str) -> Actions:
+        owner, centre = self._scene.site_owner(region), self._scene.site_position(region)
+        if owner is None:
+            return self._put_on_table(name, region, centre)
+        if "basket" in owner:
+            return self._pick_and_place(name, Spot(centre[:2], self._scene.bottom(owner) + 0.02, drop=0.02))
+        if "desk_caddy" in owner:
+            return shelve(self._arm, self._scene, name, centre[:2], attempt=self._attempt)
+        if "cabinet" in owner and not region.endswith("_top_side"):
+            return self._put_into_drawer(name, region)
+        if "wine_rack" in owner:
+            return self._pick_and_place(name, Spot(centre[:2], centre[2], drop=0.003))
+        if region.endswith("_cook_region"):
+            return self._put_on_burner(name, region, owner)
+        if "microwave" in owner:
+            raise Stuck(f"no skill puts {name} into {owner}")
+        return self._pick_and_place(name, Spot(centre[:2], centre[2], drop=0.008, support=owner))
+
+    def _put_on_table(self, name: str, region: str, centre: np.ndarray) -> Actions:
+        if name.startswith("plate") and "stove_front" in region:
+            return push(self._arm, self._scene, name, centre[:2], attempt=self._attempt)
+        return self._pick_and_place(name, Spot(centre[:2], self._scene.table_height, drop=0.006))
+
+    def _put_on_burner(self, name: str, region: str, owner: str) -> Actions:
+        centre = self._scene.site_position(region)
+        sharing = [predicate[1] for predicate in self._goal if predicate[0] == "on" and predicate[2] == region]
+        if len(sharing) > 1:
+            centre[0] += _TWO_ON_A_BURNER[min(sharing.index(name), 1)]
+        return self._pick_and_place(name, Spot(centre[:2], centre[2] + _BURNER_HEIGHT, drop=0.008, support=owner))
+
+    def _put_into_drawer(self, name: str, region: str) -> Actions:
+        arm, scene, drawer = self._arm, self._scene, find_drawer(self._scene, region)
+        lower_drawer = "_top_" not in region
+        if abs(scene.joint_position(drawer.joint)) < WIDE_OPEN:
+            yield from open_drawer(arm, scene, region, attempt=self._attempt, distance=0.15)
+
+        def prefer(centre: np.ndarray, yaw: float, height: float) -> float:
+            side = np.array([-np.sin(yaw), np.cos(yaw)])  # keep the hand's long side parallel to the cabinet's front
+            return 3.0 * abs(float(side @ drawer.out[:2]))
+
+        yield from pick(arm, scene, name, choice=self._attempt, prefer=prefer if lower_drawer else None)
+        centre = scene.site_position(region)
+        shift = drawer.out[:2] * (_DRAWER_SHIFTS[self._attempt % 4] if lower_drawer else 0.0)
+        yield from place(arm, scene, name, Spot(centre[:2] + shift, centre[2] - 0.03, drop=0.03))
+
+    def _pick_and_place(self, name: str, spot: Spot) -> Actions:
+        yield from pick(self._arm, self._scene, name, choice=self._attempt)
+        yield from place(self._arm, self._scene, name, spot)

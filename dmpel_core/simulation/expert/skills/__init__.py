@@ -1,0 +1,1 @@
+"""What the expert can do; each skill is a generator of actions."""

@@ -1,0 +1,109 @@
+"""Pick an object up, carry it over obstacles, put it down."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmpel_core.simulation.expert.grasps import Preference, plan_grasps
+from dmpel_core.simulation.expert.motion import CLOSE, OPEN, Actions, Arm
+from dmpel_core.simulation.expert.scene import Scene
+from dmpel_core.simulation.expert.stuck import Stuck
+
+_CARRY_CLEARANCE = 0.035
+_REACH_CLEARANCE = 0.05
+
+
+def pick(
+    arm: Arm, scene: Scene, name: str, *, choice: int = 0, prefer: Preference | None = None, lift: float = 0.10, must_lift: bool = True
+) -> Actions:
+    """Grasp an object from above and lift it.
+
+    Args:
+        arm: The hand.
+        scene: The scene.
+        name: Which object.
+        choice: Which of the planner's grasps, best first; wraps around.
+        prefer: Extra cost of a grasp.
+        lift: How far up [m].
+        must_lift: Whether an object left behind is a failure.
+
+    Raises:
+        Stuck: There is no grasp, or the object slipped.
+    """
+    grasps = plan_grasps(scene, name, choice + 1, prefer)
+    if not grasps:
+        raise Stuck(f"no grasp of {name} is free of collisions")
+    grasp = grasps[choice % len(grasps)]
+    yield from _approach(arm, scene, grasp.position, grasp.rotation)
+    start = scene.position(name)[2]
+    yield from arm.hold(9, CLOSE)
+    arm.phase = "lift"
+    yield from arm.move(arm.position + [0, 0, lift], grasp.rotation, within=0.01, ticks=40, speed=0.5)
+    rise = scene.position(name)[2] - start
+    if must_lift and rise < lift / 2:
+        raise Stuck(f"{name} rose by {rise:.3f} m, not {lift:.3f} m: it slipped out of the fingers")
+
+
+def _approach(arm: Arm, scene: Scene, grip: np.ndarray, rotation: np.ndarray) -> Actions:
+    arm.phase, arm.gripper = "reach", OPEN
+    height = max(scene.height_along(arm.position, grip, 0.09) + _REACH_CLEARANCE, grip[2] + 0.07)
+    if arm.position[2] < height - 0.03:
+        yield from arm.raise_to(height, within=0.02)
+    yield from arm.move(np.array([grip[0], grip[1], height]), rotation, within=0.02, within_angle=0.15, ticks=70)
+    arm.phase = "grasp"
+    yield from arm.move(grip + [0, 0, 0.03], rotation, speed=0.7)
+    yield from arm.move(grip, rotation, within=0.004, ticks=40, speed=0.4)
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where an object shall end.
+
+    Attributes:
+        centre: The object's origin seen from above, (2,) [m].
+        surface: Height of what it shall stand on [m].
+        drop: Height above that surface at which it is let go [m].
+        support: Object that it shall stand on; touching it ends the way down.
+    """
+
+    centre: np.ndarray
+    surface: float
+    drop: float = 0.012
+    support: str | None = None
+
+
+def place(arm: Arm, scene: Scene, name: str, spot: Spot) -> Actions:
+    """Carry the held object over a spot, put it down, let go and draw back."""
+    rotation = arm.rotation_goal
+    arm.phase = "transport"
+    over = scene.height_along(scene.position(name), np.append(spot.centre, 0.0), 0.10, without=(name,))
+    height = max(over, spot.surface) + _CARRY_CLEARANCE + arm.position[2] - scene.bottom(name)
+    yield from arm.raise_to(max(height, arm.position[2]), within=0.02, ticks=60)
+    yield from arm.move(_hand_over(arm, scene, name, spot, height), rotation, within=0.012, within_angle=0.2, ticks=100, speed=0.8)
+    for _ in range(2):  # the object may have turned in the fingers on the way
+        yield from arm.move(_hand_over(arm, scene, name, spot, height), rotation, within_angle=0.1, ticks=25, speed=0.5)
+    arm.phase = "place"
+    yield from lower(arm, scene, name, spot)
+    yield from let_go(arm)
+
+
+def lower(arm: Arm, scene: Scene, name: str, spot: Spot) -> Actions:
+    """Lower the held object onto its spot."""
+    height = spot.surface + spot.drop + arm.position[2] - scene.bottom(name)
+    goal = _hand_over(arm, scene, name, spot, height)
+    yield from arm.move(goal, within_angle=0.3, ticks=70, speed=0.5, until=lambda: spot.support is not None and scene.in_contact(name, spot.support))
+
+
+def let_go(arm: Arm, rise: float = 0.10) -> Actions:
+    """Open the fingers and draw back upwards [m]."""
+    arm.phase = "release"
+    yield from arm.hold(8, OPEN)
+    arm.phase = "retreat"
+    yield from arm.move(arm.position + [0, 0, rise], within=0.02, within_angle=9.0, ticks=40)
+    yield from arm.hold(10)
+
+
+def _hand_over(arm: Arm, scene: Scene, name: str, spot: Spot, height: float) -> np.ndarray:
+    """Return where the hand must be for the held object's origin to be over the spot, (3,) [m]."""
+    offset = (scene.position(name) - arm.position)[:2]
+    return np.append(spot.centre - offset, height)

@@ -1,0 +1,113 @@
+"""Turn on a stove: grip the lever of its knob and twist, or push the lever sideways."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dmpel_core.simulation.expert.motion import CLOSE, OPEN, Actions, Arm
+from dmpel_core.simulation.expert.rotations import down, half_turn
+from dmpel_core.simulation.expert.scene import Scene
+from dmpel_core.simulation.expert.stuck import Stuck
+
+_TWISTED, _PUSHED, _LEAST = 0.8, 0.9, 0.5
+"""Knob positions at which a twist ends, a push ends, and below which it has failed [rad]."""
+_TWIST_STEP = np.deg2rad(8.0)
+_TWIST_DEPTHS = (0.012, 0.018)
+
+
+@dataclass(frozen=True)
+class Knob:
+    """The knob of a stove.
+
+    Attributes:
+        joint: The hinge that it turns on.
+        anchor: A point of its axis, (3,) [m].
+        lever: Direction of the lever, unit (3,), level.
+        ends: How far the lever reaches along and against that direction, (2,) [m], the second negative.
+        top: Height of the lever's upper edge [m].
+    """
+
+    joint: int
+    anchor: np.ndarray
+    lever: np.ndarray
+    ends: tuple[float, float]
+    top: float
+
+
+def find_knob(scene: Scene, stove: str) -> Knob:
+    """Find the knob of a stove and the way its lever points, from the shape of its upper part."""
+    joint = int(scene.model.joint(f"{stove}_button").id)
+    anchor = scene.data.xanchor[joint].copy()
+    cloud = scene.geom_cloud(scene.geoms_of_body(int(scene.model.jnt_bodyid[joint])))
+    top = float(cloud[:, 2].max())
+    upper = (cloud[cloud[:, 2] > top - 0.02] - anchor)[:, :2]
+    long_axis = np.linalg.eigh(np.cov(upper.T))[1][:, 1]
+    reach = upper @ long_axis
+    if abs(reach.min()) > reach.max():
+        long_axis, reach = -long_axis, -reach
+    return Knob(joint, anchor, np.append(long_axis, 0.0), (float(reach.max()), float(reach.min())), top)
+
+
+def turn_on(arm: Arm, scene: Scene, stove: str, *, attempt: int = 0) -> Actions:
+    """Turn the knob of a stove; every third attempt pushes instead of twisting.
+
+    Raises:
+        Stuck: The knob did not turn far enough.
+    """
+    knob = find_knob(scene, stove)
+    if attempt % 3 == 2:
+        yield from _push(arm, scene, knob, attempt // 3 % 4)
+    else:
+        yield from _twist(arm, scene, knob, _TWIST_DEPTHS[attempt % 3])
+    arm.rotation_goal = down()
+
+
+def _twist(arm: Arm, scene: Scene, knob: Knob, depth: float) -> Actions:
+    yaw = half_turn(np.arctan2(knob.lever[1], knob.lever[0]))  # the fingers close across the lever
+    middle = knob.anchor + knob.lever * sum(knob.ends) / 4
+    grip = np.array([middle[0], middle[1], knob.top - depth])
+    arm.phase, arm.gripper, arm.rotation_goal = "reach", OPEN, down(yaw)
+    yield from arm.raise_to(max(arm.position[2], scene.table_height + 0.22))
+    yield from arm.move(np.array([*grip[:2], knob.top + 0.08]), within=0.015, within_angle=0.1, ticks=90)
+    arm.phase = "align"
+    yield from arm.move(grip, within=0.005, within_angle=0.08, ticks=60, speed=0.5)
+    yield from arm.hold(6, CLOSE)
+    arm.phase = "turn"
+    for step in range(1, 13):
+        yield from arm.move(grip, down(yaw + step * _TWIST_STEP), within=0.004, within_angle=0.03, ticks=4)
+        if scene.joint_position(knob.joint) > _TWISTED:
+            break
+    _check(scene, knob)
+    arm.phase = "release"
+    yield from arm.hold(3, OPEN)
+    arm.phase = "retreat"
+    yield from arm.move(arm.position + [0, 0, 0.12], arm.rotation, within=0.03, within_angle=9.0, ticks=40)
+
+
+def _push(arm: Arm, scene: Scene, knob: Knob, variant: int) -> Actions:
+    """Sweep one end of the lever round with closed fingers; the variant chooses the end and how close to it."""
+    side = 1 if variant % 2 == 0 else -1
+    radius = (knob.ends[0] if side > 0 else -knob.ends[1]) - (0.002 if variant < 2 else 0.010)
+    outward = knob.lever * side
+    ahead = np.cross([0.0, 0.0, 1.0], outward)
+    height = np.array([0.0, 0.0, knob.top - 0.004 - knob.anchor[2]])
+    start = knob.anchor + outward * radius - ahead * 0.045 + height
+    end = knob.anchor + outward * radius * 0.55 + ahead * 0.035 + height
+    arm.phase, arm.rotation_goal = "reach", down()
+    yield from arm.raise_to(max(arm.position[2], scene.table_height + 0.22))
+    arm.gripper = CLOSE
+    yield from arm.move(start + [0, 0, 0.10], within=0.02, within_angle=0.2, ticks=90)
+    arm.phase = "align"
+    yield from arm.move(start, within=0.008, within_angle=0.1, ticks=60, speed=0.5)
+    arm.phase = "turn"
+    yield from arm.move(end, within_angle=9.0, ticks=60, speed=0.6, until=lambda: scene.joint_position(knob.joint) > _PUSHED)
+    _check(scene, knob)
+    arm.phase = "retreat"
+    yield from arm.move(arm.position - ahead * 0.02, within=0.02, within_angle=9.0, ticks=10)
+    yield from arm.raise_to(arm.position[2] + 0.15, ticks=40)
+
+
+def _check(scene: Scene, knob: Knob) -> None:
+    position = scene.joint_position(knob.joint)
+    if position < _LEAST:
+        raise Stuck(f"the knob turned to {position:.2f} rad, less than {_LEAST} rad: the lever slipped")

@@ -1,0 +1,88 @@
+"""Record one episode of the expert: the clean action at every observation, and what was executed in its place."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dmpel_core.data.hdf5 import Demonstration
+from dmpel_core.simulation.environment import Environment
+from dmpel_core.simulation.expert import PHASES, Expert, Stuck
+from dmpel_core.simulation.expert.motion import OPEN
+
+SETTLE_TICKS = 5
+"""Idle ticks after a reset, in which objects come to rest; not recorded, as in LIBERO's own files."""
+_RELEASE_TICKS = 5
+_HOLDING = frozenset({"grasp", "lift", "transport", "place", "push"})
+
+Disturb = Callable[[np.ndarray, str], np.ndarray]
+"""Turns the clean action (7,) in a phase into the one to execute."""
+
+
+def settle(environment: Environment) -> None:
+    """Let the scene come to rest with the hand open."""
+    idle = np.zeros(7)
+    idle[6] = OPEN
+    for _ in range(SETTLE_TICKS):
+        environment.step(idle)
+
+
+def record_episode(environment: Environment, state: np.ndarray, *, attempt: int, disturb: Disturb, longest: int) -> Demonstration:
+    """Let the expert solve the task from a state.
+
+    The episode ends when the goal holds and the hand has let go: a goal that is reached while the object is still held
+    would teach a policy never to open its fingers.
+
+    Args:
+        environment: The task, built with rendering.
+        state: Where to start, (D,).
+        attempt: Which of the expert's ways to try.
+        disturb: What to execute in place of the clean action.
+        longest: Ticks after which the episode counts as failed.
+
+    Raises:
+        Stuck: The expert failed.
+    """
+    environment.reset(state)
+    settle(environment)
+    expert = Expert(environment.model, environment.data, environment.task.goal, attempt)
+    ticks: list[dict[str, np.ndarray]] = []
+    phases: list[str] = []
+    while not (environment.success() and _let_go(phases)):
+        action = expert.act()
+        if action is None or len(ticks) >= longest:
+            raise Stuck(f"{environment.task.instruction!r} is not solved after {len(ticks)} ticks")
+        executed = disturb(action, expert.phase)
+        ticks.append({**_observed(environment), "actions": action, "executed_actions": executed})
+        phases.append(expert.phase)
+        environment.step(executed)
+    numbers = np.array([PHASES.index(phase) for phase in phases], np.uint8)
+    return Demonstration(**_stacked(ticks), phases=numbers, phase_names=PHASES, initial_state=np.array(state))
+
+
+def _let_go(phases: list[str]) -> bool:
+    if not phases or phases[-1] in _HOLDING:
+        return False
+    return phases[-1] != "release" or phases[-_RELEASE_TICKS:] == ["release"] * _RELEASE_TICKS
+
+
+def _observed(environment: Environment) -> dict[str, np.ndarray]:
+    seen = environment.observe()
+    return {
+        "agentview": seen.agentview,
+        "eye_in_hand": seen.eye_in_hand,
+        "joints": seen.joints,
+        "gripper": seen.gripper,
+        "ee_pos": environment.data.site("gripper0_grip_site").xpos.copy(),
+        "ee_ori": _axis_angle(environment.data.body("robot0_right_hand").xquat),
+        "states": environment.state(),
+    }
+
+
+def _stacked(ticks: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.stack([tick[name] for tick in ticks]) for name in ticks[0]}
+
+
+def _axis_angle(quaternion: np.ndarray) -> np.ndarray:
+    """Return axis times angle (3,) [rad] of a quaternion w x y z; not wrapped at pi, where a hand looking down lives."""
+    sine = float(np.linalg.norm(quaternion[1:]))
+    return quaternion[1:] * (2 * np.arctan2(sine, quaternion[0]) / max(sine, 1e-12))
