@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from tqdm import tqdm
 
-from dmpel_core.data.hdf5 import Demonstration, read_demonstrations
+from dmpel_core.data.hdf5 import Demonstration, read_demonstrations, read_task
 from dmpel_core.errors import DmpelError
 
 
@@ -27,7 +28,13 @@ def demonstration_files(places: Sequence[Path]) -> list[Path]:
 
 def load_all(files: Sequence[Path]) -> list[tuple[str, Demonstration]]:
     """Read every demonstration with its file's instruction."""
-    return [pair for file in tqdm(files, desc="reading", unit="file") for pair in read_demonstrations(file)]
+    return [pair for file in tqdm(files, desc="reading", unit="file") for pair in load_task_file(file)]
+
+
+def load_task_file(file: Path, limit: int | None = None) -> list[tuple[str, Demonstration]]:
+    """Read the first `limit` demonstrations of one file with its instruction."""
+    instruction = read_task(file).language
+    return [(instruction, demonstration) for demonstration in islice(read_demonstrations(file, states=False), limit)]
 
 
 def digest(files: Sequence[Path]) -> str:

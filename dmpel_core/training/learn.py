@@ -10,14 +10,13 @@ from pathlib import Path
 
 import torch
 
-from dmpel_core.data.hdf5 import read_demonstrations
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, add_expert, read_library
 from dmpel_core.experts.replay import ReplayMemory
 from dmpel_core.paths import cache_directory
 from dmpel_core.policy.policy import Policy
 from dmpel_core.policy.text import TextTower
-from dmpel_core.training.datasets import digest
+from dmpel_core.training.datasets import digest, load_task_file
 from dmpel_core.training.expert import LearnSettings, learn_expert, remember
 from dmpel_core.training.features import feature_set
 from dmpel_core.training.recall import recall
@@ -31,7 +30,7 @@ def learn(library: Library, data: Path, settings: LearnSettings, run: Run, repla
     Raises:
         DmpelError: The library already has an expert for this instruction from other data or settings.
     """
-    pairs = list(read_demonstrations(data))[:limit]
+    pairs = load_task_file(data, limit)
     instruction, data_digest = pairs[0][0], digest([data])
     provenance = {"dataset": data_digest, "demonstrations": len(pairs), "seed": settings.seed, "settings": {**asdict(settings), "replay_ratio": replay_ratio, "replay_epochs": replay_epochs}}
     for expert in library.experts:

@@ -90,7 +90,7 @@ def policy_shape(policy: Policy) -> tuple[int, int, int]:
     return len(policy.sizes.cameras), position.shape[1], position.shape[2]
 
 
-def pretrain(data: PictureSet, settings: PretrainSettings, sizes: PolicySizes, run: Run, data_digest: str) -> Policy:
+def pretrain(data: PictureSet, settings: PretrainSettings, sizes: PolicySizes, run: Run, data_digest: str, checkpoint_every: int = CHECKPOINT_EVERY) -> Policy:
     """Train a policy, going on from the run's checkpoint when there is one."""
     torch.manual_seed(settings.seed)
     policy = Policy(sizes)
@@ -115,7 +115,7 @@ def pretrain(data: PictureSet, settings: PretrainSettings, sizes: PolicySizes, r
         torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
         optimizer.step()
         report(loss=loss.item())
-        if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == settings.steps:
+        if (step + 1) % checkpoint_every == 0 or step + 1 == settings.steps:
             save_checkpoint(checkpoint, parameters, optimizer, step + 1, fixed)
     return policy.eval()
 
