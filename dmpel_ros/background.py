@@ -5,7 +5,6 @@ main thread. A timer in the executor would share its thread with every callback,
 loses messages under load.
 """
 
-import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,26 +15,33 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 
-def _spin(executor: SingleThreadedExecutor) -> None:
+def _spin(executor: SingleThreadedExecutor, faults: list[Exception]) -> None:
     try:
         executor.spin()
     except ExternalShutdownException:
-        logging.getLogger(__name__).debug("the context was shut down while spinning")
+        return
+    except Exception as fault:
+        # A node that receives nothing more must not go on: end it, and let the main thread say what broke.
+        faults.append(fault)
+        executor.context.try_shutdown()
 
 
 @contextmanager
 def spinning(*nodes: Node) -> Iterator[SingleThreadedExecutor]:
-    """Spin nodes of one context in a background thread for as long as the block runs."""
+    """Spin nodes of one context in a background thread for as long as the block runs; a callback's exception is raised at its end."""
     executor = SingleThreadedExecutor(context=nodes[0].context)
     for node in nodes:
         executor.add_node(node)
-    thread = threading.Thread(target=_spin, args=(executor,), name="executor", daemon=True)
+    faults: list[Exception] = []
+    thread = threading.Thread(target=_spin, args=(executor, faults), name="executor", daemon=True)
     thread.start()
     try:
         yield executor
     finally:
         executor.shutdown(timeout_sec=2.0)
         thread.join(timeout=2.0)
+        if faults:
+            raise faults[0]
 
 
 class Answer:

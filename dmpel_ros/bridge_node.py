@@ -82,7 +82,7 @@ class BridgeNode(Node):
         self._subscribe()
 
     def _advertise(self) -> None:
-        self._clock = self.create_publisher(Clock, "/clock", qos.SENSOR)
+        self._time_publisher = self.create_publisher(Clock, "/clock", qos.SENSOR)
         self._agentview = self.create_publisher(Image, "/agentview/image_raw", qos.SENSOR)
         self._eye_in_hand = self.create_publisher(Image, "/eye_in_hand/image_raw", qos.SENSOR)
         self._joints = self.create_publisher(JointState, "/joint_states", qos.SENSOR)
@@ -191,7 +191,7 @@ class BridgeNode(Node):
 
     def _publish(self) -> None:
         """Publish the time and what is seen at that time."""
-        self._clock.publish(Clock(clock=messages.to_stamp(self._time)))
+        self._time_publisher.publish(Clock(clock=messages.to_stamp(self._time)))
         if self._seen is None:
             return
         positions = np.concatenate([self._seen.joints, self._seen.gripper * FINGER_SIGNS])

@@ -112,13 +112,13 @@ def build_libero(suite: str, task: int, size: int) -> Arena:
 
 def place_libero(arena: Arena, settings: Settings) -> str:
     """Put a LIBERO environment into a stored state, objects moved as far as the settings allow."""
-    from dmpel_core.simulation.placement import widen
-
     states = arena.task.initial_states
     if not 0 <= settings.initial_state < len(states):
         raise DmpelError(f"{settings.suite} task {settings.task} has initial states 0 to {len(states) - 1}, {settings.initial_state} was asked for")
     state = states[settings.initial_state]
     if settings.reach > 0.0:
+        from dmpel_core.simulation.placement import widen
+
         state = widen(arena, state, np.random.default_rng((settings.seed, settings.initial_state)), settings.reach)
     arena.reset(state)
     return arena.task.instruction

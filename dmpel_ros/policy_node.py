@@ -98,10 +98,10 @@ class PolicyNode(Node):
     def _advertise(self) -> None:
         self._gripper = self.create_publisher(Float64MultiArray, "/gripper_controller/commands", qos.COMMAND)
         self._twist = self.create_publisher(TwistStamped, "/servo_node/delta_twist_cmds", qos.COMMAND)
-        self._routing = self.create_publisher(Float32MultiArray, "~/routing", qos.COMMAND)
-        self._timing = self.create_publisher(Float64MultiArray, "~/timing", qos.COMMAND)
+        self._routing = self.create_publisher(Float32MultiArray, "~/routing", qos.REPORT)
+        self._timing = self.create_publisher(Float64MultiArray, "~/timing", qos.REPORT)
         self._library = self.create_publisher(DiagnosticStatus, "~/library", qos.LATCHED)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.COMMAND)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.REPORT)
 
     def _subscribe(self) -> None:
         for name, kind in (("agentview", Image), ("eye_in_hand", Image), ("joints", JointState)):
@@ -165,7 +165,10 @@ class PolicyNode(Node):
         if self._inbox.wait(self._control.unseen, remaining):
             return True
         inputs = self._inbox.inputs()
-        return inputs is None or (self._now() - inputs.stamp) / 1e9 > read(self, "max_observation_age")
+        if inputs is None:
+            self._inbox.wait(self._control.unseen, self._period)  # a set may be half arrived: one more period before this counts as a fault
+            return True
+        return self._now() - inputs.stamp > 1e9 * read(self, "max_observation_age")
 
     def step(self) -> Acted | Held:
         """Do one tick: act and publish, or hold and remember why."""
