@@ -80,18 +80,17 @@ class Expert:
         raise Stuck(f"no skill for ({' '.join(predicate)}); known predicates: {', '.join(_ORDER)}")
 
     def _put_on_object(self, name: str, support: str) -> Actions:
-        yield from pick(self._arm, self._scene, name, choice=self._attempt)
         centre = self._scene.position(support)[:2]
         cloud = self._scene.cloud(support)
         under = cloud[np.linalg.norm(cloud[:, :2] - centre, axis=1) < 0.03]
-        yield from place(self._arm, self._scene, name, Spot(centre, float(under[:, 2].max()), drop=0.004, support=support))
+        return self._pick_and_place(name, Spot(centre, float(under[:, 2].max()), drop=0.004, support=support))
 
     def _put_into_region(self, name: str, region: str) -> Actions:
         owner, centre = self._scene.site_owner(region), self._scene.site_position(region)
         if owner is None:
             return self._put_on_table(name, region, centre)
         if "basket" in owner:
-            return self._pick_and_place(name, Spot(centre[:2], self._scene.bottom(owner) + 0.02, drop=0.02))
+            return self._drop(name, Spot(centre[:2], self._scene.bottom(owner) + 0.02, drop=0.02))
         if "desk_caddy" in owner:
             return shelve(self._arm, self._scene, name, centre[:2], attempt=self._attempt)
         if "cabinet" in owner and not region.endswith("_top_side"):
@@ -132,5 +131,10 @@ class Expert:
         yield from place(arm, scene, name, Spot(centre[:2] + shift, centre[2] - 0.03, drop=0.03))
 
     def _pick_and_place(self, name: str, spot: Spot) -> Actions:
+        yield from pick(self._arm, self._scene, name, choice=self._attempt, spot=spot)
+        yield from place(self._arm, self._scene, name, spot)
+
+    def _drop(self, name: str, spot: Spot) -> Actions:
+        """Pick and place where the hand may go between walls."""
         yield from pick(self._arm, self._scene, name, choice=self._attempt)
         yield from place(self._arm, self._scene, name, spot)

@@ -25,6 +25,7 @@ _DEPTHS = (-0.002, 0.002, 0.010, 0.018, 0.026, 0.036)
 """Grip point below the top of what lies between the fingers [m]."""
 _CENTRE_SPACING = 0.009
 _NEIGHBOURHOOD = 0.24
+_CLEARANCE_THERE = 0.010
 _WIDEST, _OFF_CENTRE = 0.070, 0.012
 _SAME_DISTANCE, _SAME_YAW = 0.012, 0.3
 
@@ -64,7 +65,20 @@ class Grasp:
         return bool(near and abs(self.yaw - other.yaw) <= _SAME_YAW)
 
 
-def plan_grasps(scene: Scene, name: str, wanted: int, prefer: Preference | None = None) -> list[Grasp]:
+@dataclass(frozen=True)
+class Carry:
+    """Where a grasped object is going, so that the hand has room there too.
+
+    Attributes:
+        way: How far the object will be moved, (3,) [m].
+        support: Object that it will stand on, which does not count as an obstacle.
+    """
+
+    way: np.ndarray
+    support: str | None = None
+
+
+def plan_grasps(scene: Scene, name: str, wanted: int, prefer: Preference | None = None, carry: Carry | None = None) -> list[Grasp]:
     """Return up to `wanted` (at least 4 where possible) different grasps of an object, the best first.
 
     Args:
@@ -72,24 +86,28 @@ def plan_grasps(scene: Scene, name: str, wanted: int, prefer: Preference | None 
         name: Which object to grasp.
         wanted: How many are of use.
         prefer: Extra cost, for tasks that care how the object is held.
+        carry: Where the object is going.
     """
     wanted = max(wanted, 4)
-    found = _Search(scene, name, prefer, relaxed=False).best(wanted, [])
+    found = _Search(scene, name, prefer, carry, relaxed=False).best(wanted, [])
     if len(found) < 4:  # crowded: allow the fingers to brush a neighbour and to hold by less
-        found = _Search(scene, name, prefer, relaxed=True).best(wanted, found)
+        found = _Search(scene, name, prefer, None, relaxed=True).best(wanted, found)
     return found
 
 
 class _Search:
     """One search over the grasps of one object."""
 
-    def __init__(self, scene: Scene, name: str, prefer: Preference | None, relaxed: bool) -> None:
+    def __init__(self, scene: Scene, name: str, prefer: Preference | None, carry: Carry | None, relaxed: bool) -> None:
         self.table = scene.table_height
         self.prefer = prefer
         self.object = thinned(scene.cloud(name), 0.004)
         self.middle = (self.object.min(axis=0) + self.object.max(axis=0))[:2] / 2
-        others = scene.cloud_without(name)
-        self.others = thinned(others[np.linalg.norm(others[:, :2] - self.middle, axis=1) < _NEIGHBOURHOOD], 0.006)
+        self.others = _around(scene.cloud_without(name), self.middle)
+        self.there = None
+        if carry is not None:  # the surroundings of the destination, moved back to where the object is now
+            beyond = scene.cloud_without(name, carry.support or name)
+            self.there = _around(beyond - carry.way, self.middle)
         self.least_cover = 0.25 if relaxed else 0.4
         self.clearance = -0.002 if relaxed else 0.004
 
@@ -147,7 +165,13 @@ class _Search:
         return float(distance / 0.05 + 0.4 * abs(yaw) + width / 0.04 + abs(middle) / 0.01 - 25 * min(depth, 0.03) + 2 * (1 - min(cover, 1)))
 
     def _is_free(self, grasp: Grasp) -> bool:
-        return not (_hits(grasp, self.object, 0.0005) or _hits(grasp, self.others, self.clearance))
+        if _hits(grasp, self.object, 0.0005) or _hits(grasp, self.others, self.clearance):
+            return False
+        return self.there is None or not _hits(grasp, self.there, _CLEARANCE_THERE)
+
+
+def _around(cloud: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    return thinned(cloud[np.linalg.norm(cloud[:, :2] - middle, axis=1) < _NEIGHBOURHOOD], 0.006)
 
 
 def _axes(yaw: float) -> tuple[np.ndarray, np.ndarray]:

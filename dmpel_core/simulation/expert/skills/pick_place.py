@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmpel_core.simulation.expert.grasps import Preference, plan_grasps
+from dmpel_core.simulation.expert.grasps import Carry, Preference, plan_grasps
 from dmpel_core.simulation.expert.motion import CLOSE, OPEN, Actions, Arm
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.expert.stuck import Stuck
@@ -13,8 +13,33 @@ _CARRY_CLEARANCE = 0.035
 _REACH_CLEARANCE = 0.05
 
 
+@dataclass(frozen=True)
+class Spot:
+    """Where an object shall end.
+
+    Attributes:
+        centre: The object's origin seen from above, (2,) [m].
+        surface: Height of what it shall stand on [m].
+        drop: Height above that surface at which it is let go [m].
+        support: Object that it shall stand on; touching it ends the way down.
+    """
+
+    centre: np.ndarray
+    surface: float
+    drop: float = 0.012
+    support: str | None = None
+
+
 def pick(
-    arm: Arm, scene: Scene, name: str, *, choice: int = 0, prefer: Preference | None = None, lift: float = 0.10, must_lift: bool = True
+    arm: Arm,
+    scene: Scene,
+    name: str,
+    *,
+    choice: int = 0,
+    prefer: Preference | None = None,
+    spot: Spot | None = None,
+    lift: float = 0.10,
+    must_lift: bool = True,
 ) -> Actions:
     """Grasp an object from above and lift it.
 
@@ -24,13 +49,15 @@ def pick(
         name: Which object.
         choice: Which of the planner's grasps, best first; wraps around.
         prefer: Extra cost of a grasp.
+        spot: Where the object will go, for a grasp that leaves the hand room there.
         lift: How far up [m].
         must_lift: Whether an object left behind is a failure.
 
     Raises:
         Stuck: There is no grasp, or the object slipped.
     """
-    grasps = plan_grasps(scene, name, choice + 1, prefer)
+    carry = None if spot is None else Carry(np.append(spot.centre, spot.surface + spot.drop) - np.append(scene.position(name)[:2], scene.bottom(name)), spot.support)
+    grasps = plan_grasps(scene, name, choice + 1, prefer, carry)
     if not grasps:
         raise Stuck(f"no grasp of {name} is free of collisions")
     grasp = grasps[choice % len(grasps)]
@@ -53,23 +80,6 @@ def _approach(arm: Arm, scene: Scene, grip: np.ndarray, rotation: np.ndarray) ->
     arm.phase = "grasp"
     yield from arm.move(grip + [0, 0, 0.03], rotation, speed=0.7)
     yield from arm.move(grip, rotation, within=0.004, ticks=40, speed=0.4)
-
-
-@dataclass(frozen=True)
-class Spot:
-    """Where an object shall end.
-
-    Attributes:
-        centre: The object's origin seen from above, (2,) [m].
-        surface: Height of what it shall stand on [m].
-        drop: Height above that surface at which it is let go [m].
-        support: Object that it shall stand on; touching it ends the way down.
-    """
-
-    centre: np.ndarray
-    surface: float
-    drop: float = 0.012
-    support: str | None = None
 
 
 def place(arm: Arm, scene: Scene, name: str, spot: Spot) -> Actions:
