@@ -56,5 +56,5 @@ def _describe_expert(number: int, expert: Expert) -> Iterator[str]:
 
 def _metrics(expert: Expert) -> dict[str, str]:
     """Return the metrics that fit on a line, four digits each."""
-    metrics = expert.provenance["metrics"].items()
-    return {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in metrics if isinstance(value, int | float | str)}
+    plain = {name: value for name, value in expert.provenance["metrics"].items() if isinstance(value, int | float | str)}
+    return {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in plain.items()}
