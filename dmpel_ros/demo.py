@@ -93,7 +93,7 @@ class Show:
         fourth = load_task(plan.suite, plan.loaded_task)
         groups.append(self._phase(fourth, "before_load"))
         self._evaluator.load(plan.loaded_generation)
-        print(f"        loaded generation {plan.loaded_generation} into the running node: {', '.join(self._evaluator.experts)}", flush=True)
+        print(f"        loaded generation {plan.loaded_generation} into the running node", flush=True)
         return [*groups, self._phase(fourth, "after_load")]
 
     def _phase(self, task: Task, phase: str) -> report.Group:

@@ -193,10 +193,9 @@ class Evaluator(Node):
         return self._outcome(trial)
 
     def load(self, generation: int) -> None:
-        """Have the policy load another generation of its library while it runs."""
+        """Have the policy load another generation of its library while it runs; its next tick is computed by it."""
         self._set_parameters("policy", generation=generation)
         self._call("/policy/load", ANSWER_TIMEOUT)
-        self._wait(lambda: self.generation == generation, ANSWER_TIMEOUT, f"the policy has not changed to generation {generation}")
 
     def _ended(self, number: str) -> bool:
         message, values = self._episode

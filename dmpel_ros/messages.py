@@ -4,6 +4,7 @@ Nothing here knows a node, a topic or a policy.
 """
 
 import array
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -97,11 +98,11 @@ def from_joint_state(message: JointState, names: Sequence[str]) -> np.ndarray:
 
 
 def to_table(values: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> Float32MultiArray:
-    """Return a (rows, columns) table whose dimensions are labelled with the comma-separated names of what they run over."""
+    """Return a (rows, columns) table; each dimension's label is a JSON list of the names that it runs over."""
     width = len(columns)
     dimensions = [
-        MultiArrayDimension(label=",".join(rows), size=len(rows), stride=len(rows) * width),
-        MultiArrayDimension(label=",".join(columns), size=width, stride=width),
+        MultiArrayDimension(label=json.dumps(list(rows)), size=len(rows), stride=len(rows) * width),
+        MultiArrayDimension(label=json.dumps(list(columns)), size=width, stride=width),
     ]
     message = Float32MultiArray(layout=MultiArrayLayout(dim=dimensions))
     message.data = _filled("f", np.asarray(values, np.float32))
@@ -110,13 +111,13 @@ def to_table(values: np.ndarray, rows: Sequence[str], columns: Sequence[str]) ->
 
 def from_table(message: Float32MultiArray) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
     """Return the table (rows, columns) and the names of its rows and columns."""
-    rows, columns = (tuple(filter(None, dimension.label.split(","))) for dimension in message.layout.dim)
+    rows, columns = (tuple(json.loads(dimension.label)) for dimension in message.layout.dim)
     return np.asarray(message.data, np.float32).reshape(len(rows), len(columns)), rows, columns
 
 
 def to_record(values: Sequence[float], fields: Sequence[str]) -> Float64MultiArray:
-    """Return one row of numbers, labelled with the comma-separated names of its fields."""
-    dimension = MultiArrayDimension(label=",".join(fields), size=len(fields), stride=len(fields))
+    """Return one row of numbers; the label is a JSON list of the names of its fields."""
+    dimension = MultiArrayDimension(label=json.dumps(list(fields)), size=len(fields), stride=len(fields))
     message = Float64MultiArray(layout=MultiArrayLayout(dim=[dimension]))
     message.data = array.array("d", values)
     return message
@@ -124,4 +125,4 @@ def to_record(values: Sequence[float], fields: Sequence[str]) -> Float64MultiArr
 
 def from_record(message: Float64MultiArray) -> dict[str, float]:
     """Return the numbers by the names of their fields."""
-    return dict(zip(message.layout.dim[0].label.split(","), message.data, strict=True))
+    return dict(zip(json.loads(message.layout.dim[0].label), message.data, strict=True))

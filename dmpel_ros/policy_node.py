@@ -38,7 +38,7 @@ from dmpel_ros.statistics import TickStatistics
 
 PARAMETERS = (
     Parameter("library", "", "Folder of the library to run; absolute, or relative to the working directory or to the package."),
-    Parameter("generation", -1, "Generation of the library to run; -1 takes the newest.", -1, 1_000_000),
+    Parameter("generation", -1, "Generation of the library to run; -1 takes the one that the library's manifest selects.", -1, 1_000_000),
     Parameter("threads", 1, "Threads that the engine computes with.", 1, 64, read_only=True),
     Parameter("rate", 20.0, "Ticks per second [Hz]; the policy was trained at one rate.", 1.0, 100.0, read_only=True),
     Parameter("image_size", 128, "Width and height of both pictures [pixels].", 16, 1024, read_only=True),
@@ -136,8 +136,7 @@ class PolicyNode(Node):
                 self._engine.load(library, generation)
             except DmpelError as error:
                 return False, f"{error}; generation {self._engine.generation} stays in use"
-        self._report_library()
-        return True, f"generation {self._engine.generation} is in use from the next tick on"
+        return True, f"{'the selected generation' if generation is None else f'generation {generation}'} is loaded and takes over at the next tick"
 
     def _observation(self, inputs: Inputs) -> Observation:
         received = inputs.messages

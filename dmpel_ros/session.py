@@ -23,7 +23,7 @@ class Setup:
 
     Attributes:
         library: Folder of the library.
-        generation: Generation to start with; -1 for the newest.
+        generation: Generation to start with; -1 for the selected one.
         logs: Folder for the processes' logs.
         real_time_factor: Simulated seconds per second at most; 0.0 for as fast as it can.
         record: Whether outcomes hold pictures.

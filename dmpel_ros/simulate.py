@@ -24,7 +24,7 @@ CONDITIONS = ("normal", "blank", "wrong", "wide", "wide_blank")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--library", default="models/libero_goal", help="folder of the library (default: %(default)s)")
-    parser.add_argument("--generation", type=int, default=-1, help="generation of the library; -1 for the newest (default: %(default)s)")
+    parser.add_argument("--generation", type=int, default=-1, help="generation of the library; -1 for the selected one (default: %(default)s)")
     parser.add_argument("--suite", default="libero_goal", help="LIBERO suite (default: %(default)s)")
     parser.add_argument("--tasks", default="0", help="indices of the tasks, such as 0,1,8 or 0:4 (default: %(default)s)")
     parser.add_argument("--episodes", type=int, default=5, help="episodes per task and condition (default: %(default)s)")
