@@ -51,7 +51,7 @@ $(VENV)/.packages: constraints.txt setup.py scripts/install_system_packages.sh
 	scripts/install_system_packages.sh $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	@echo "Python packages: installing into $(VENV), 4 GB, 2 to 5 minutes (what is happening: tail -f $(VENV)/pip.log)"
-	$(BIN)/python -m pip install -qq --log $(VENV)/pip.log --disable-pip-version-check -c constraints.txt -e '.[sim,ros,train,test]'
+	$(BIN)/python -m pip install -qq --no-compile --log $(VENV)/pip.log --disable-pip-version-check -c constraints.txt -e '.[sim,ros,train,test]'
 	$(BIN)/python -m pip install -qq --log $(VENV)/pip.log --disable-pip-version-check --no-deps -c constraints.txt play-launch
 	touch $@
 
