@@ -44,12 +44,13 @@ class Parts:
         """Say whether all there is lies in the one file."""
         return self.path.exists() and not self.folder.exists()
 
-    def add(self, episode: int, demonstration: Demonstration) -> None:
-        """Add a demonstration; once this returns, no crash can lose it."""
+    def add(self, episode: int, demonstration: Demonstration) -> dict:
+        """Add a demonstration; once this returns its attributes, no crash can lose it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         noted = replace(demonstration, attributes={**demonstration.attributes, "episode": episode, "settings": self._settings})
         with _written_whole(self.folder / f"episode_{episode:05d}.hdf5") as file:
             write_demonstration(file.create_group("data/demo_0"), noted)
+        return {**noted.attributes, "num_samples": len(noted)}
 
     def merge(self, task: TaskRecord) -> None:
         """Bring all demonstrations into the one file."""

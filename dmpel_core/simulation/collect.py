@@ -37,8 +37,8 @@ from dmpel_core.simulation.tasks import Task, load_task, task_names
 LONGEST = 250
 """Ticks after which an episode is given up: the expert needs about 100."""
 _OVERLONG, _ENOUGH_FOR_MEDIAN = 1.6, 5
-_TRIES = ((0, 0), (0, 0), (0, 1), (1, 0), (1, 1), (2, 0))
-"""(placement, way of the expert) of an episode's tries: new noise first, then another grasp, then a new placement."""
+_WAYS = 3
+_PLACEMENTS = 2
 _STORED_EVERY, _CLEAN_EVERY = 4, 5
 
 
@@ -132,27 +132,28 @@ def collect_task(job: Job, progress: Callable[[], object]) -> dict:
 
 def _fill(parts: Parts, kept: list[dict], job: Job, environment: Environment, progress: Callable[[], object]) -> int:
     """Add demonstrations until there are enough; return how many were added."""
-    lengths = [int(entry["num_samples"]) for entry in kept]
-    episode = kept[-1]["episode"] + 1 if kept else 0
-    tries, first = 0, len(lengths)
-    while len(lengths) < job.demonstrations:
-        if episode - len(lengths) > 2 * job.demonstrations + 10:
-            raise CollectError(f"{environment.task.instruction!r}: {len(lengths)} of {episode} episodes succeeded; lower --noise or --reach, or leave the task out")
-        demonstration, used = _episode(environment, job.settings, episode, lengths)
+    kept = list(kept)
+    episode = int(kept[-1]["episode"]) + 1 if kept else 0
+    tries, first = 0, len(kept)
+    while len(kept) < job.demonstrations:
+        if episode - len(kept) > 2 * job.demonstrations + 10:
+            raise CollectError(f"{environment.task.instruction!r}: {len(kept)} of {episode} episodes succeeded; lower --noise or --reach, or leave the task out")
+        demonstration, used = _episode(environment, job.settings, episode, kept)
         tries += used
         if demonstration is not None:
-            parts.add(episode, replace(demonstration, attributes={**demonstration.attributes, "tries": tries}))
-            lengths.append(len(demonstration))
+            kept.append(parts.add(episode, replace(demonstration, attributes={**demonstration.attributes, "tries": tries})))
             tries = 0
             progress()
         episode += 1
-    return len(lengths) - first
+    return len(kept) - first
 
 
-def _episode(environment: Environment, settings: Settings, episode: int, lengths: list[int]) -> tuple[Demonstration | None, int]:
+def _episode(environment: Environment, settings: Settings, episode: int, kept: list[dict]) -> tuple[Demonstration | None, int]:
     """Try one episode until it succeeds; return it, or None, and the number of tries."""
+    lengths = [int(entry["num_samples"]) for entry in kept]
     longest = min(LONGEST, int(_OVERLONG * np.median(lengths))) if len(lengths) >= _ENOUGH_FOR_MEDIAN else LONGEST
-    for number, (placement, way) in enumerate(_TRIES):
+    first, end = settings.states
+    for number, (placement, way) in enumerate(_tries(kept)):
         state, reach = _start(environment, settings, episode, placement)
         level = _level(settings, episode) / (1 + number)
         disturb = Perturbation(level, _generator(environment.task, settings, episode, 1, number))
@@ -160,10 +161,17 @@ def _episode(environment: Environment, settings: Settings, episode: int, lengths
             demonstration = record_episode(environment, state, attempt=way, disturb=disturb, longest=longest)
         except Stuck:
             continue
-        first, end = settings.states
-        notes = {"episode": episode, "state_index": first + episode % (end - first), "reach": reach, "noise": level, "way": way, "settle_ticks": SETTLE_TICKS}
+        notes = {"state_index": first + episode % (end - first), "reach": reach, "noise": level, "way": way, "settle_ticks": SETTLE_TICKS}
         return replace(demonstration, attributes=notes), number + 1
-    return None, len(_TRIES)
+    return None, number + 1
+
+
+def _tries(kept: list[dict]) -> list[tuple[int, int]]:
+    """Return (placement, way of the expert) of an episode's tries: the way that has worked most often, with new noise, then others."""
+    worked = [int(entry["way"]) for entry in kept]
+    best = max(range(_WAYS), key=lambda way: (worked.count(way), -way))
+    ways = [best, best, *(way for way in range(_WAYS) if way != best)]
+    return [(placement, way) for placement in range(_PLACEMENTS) for way in ways]
 
 
 def _start(environment: Environment, settings: Settings, episode: int, placement: int) -> tuple[np.ndarray, float]:
