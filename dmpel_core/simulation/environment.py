@@ -4,23 +4,28 @@ The model, the arm's operational-space controller and the goal predicates are LI
 robosuite's observables and renderer, which cost several times the physics, and its reset, which compiles the model anew.
 """
 
-import contextlib
-import io
-import logging
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
 
+from dmpel_core.errors import DmpelError
 from dmpel_core.observation import Observation
-from dmpel_core.simulation.model_cache import compiling
 from dmpel_core.simulation.rendering import Renderer
+from dmpel_core.simulation.scene import FREQUENCY, Positioned, build_scene
 from dmpel_core.simulation.tasks import Task
 
-FREQUENCY = 20  # actions per second, what LIBERO's demonstrations and policies use [Hz]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["FREQUENCY", "Environment", "SimulationError"]
+
 _JOINTS = tuple(f"robot0_joint{number}" for number in range(1, 8))
 _FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
+
+
+class SimulationError(DmpelError):
+    """A state or an action that does not fit the task."""
 
 
 class Environment:
@@ -44,13 +49,11 @@ class Environment:
             cache: Whether to keep the compiled model on disk for the next time.
         """
         self.task = task
-        # Fixtures are no part of a state; seed 0 places them as LIBERO's own evaluation does.
-        with _quiet(), _seeded(0), compiling(reduce_meshes, cache):
-            self.robosuite = _build(task)
-        self.model: mujoco.MjModel = self.robosuite.sim.model._model
-        self.data: mujoco.MjData = self.robosuite.sim.data._data
+        self.robosuite = build_scene(task, reduce_meshes=reduce_meshes, cache=cache)
+        self.model: mujoco.MjModel = self.robosuite.sim.model._model  # noqa: SLF001  robosuite wraps it without a way in
+        self.data: mujoco.MjData = self.robosuite.sim.data._data  # noqa: SLF001  as above
         self._arm = self.robosuite.robots[0]
-        self._arm.controller.sim = _Positioned(self.robosuite.sim)
+        self._arm.controller.sim = Positioned(self.robosuite.sim)
         self._joints = [self.model.joint(name).qposadr[0] for name in _JOINTS]
         self._fingers = [self.model.joint(name).qposadr[0] for name in _FINGERS]
         self._substeps = round(1 / (FREQUENCY * self.model.opt.timestep))
@@ -62,7 +65,8 @@ class Environment:
         environment = self.robosuite
         expected = (1 + self.model.nq + self.model.nv,)
         if np.shape(state) != expected:
-            raise ValueError(f"{self.task.suite} task {self.task.index} has states of shape {expected}, got {np.shape(state)}; use a state of this task")
+            task = f"{self.task.suite} task {self.task.index}"
+            raise SimulationError(f"{task} has states of shape {expected}, got {np.shape(state)}; use a state of this task")
         environment.sim.reset()
         environment.sim.set_state_from_flattened(state)
         environment.sim.forward()
@@ -78,11 +82,11 @@ class Environment:
         Args:
             action: Six pose deltas in [-1, 1] (x1 = 5 cm or 0.5 rad), then the gripper (-1 open, +1 close), (7,).
         """
-        if np.shape(action) != (7,):
-            raise ValueError(f"an action has shape (7,), got {np.shape(action)}")
+        if np.shape(action) != (7,) or not np.isfinite(action).all():
+            raise SimulationError(f"an action is 7 finite numbers, got {action}; check what computes it")
         for substep in range(self._substeps):
             mujoco.mj_step1(self.model, self.data)
-            self.robosuite._pre_action(action, substep == 0)
+            self.robosuite._pre_action(action, substep == 0)  # noqa: SLF001  its public step costs five times this one
             mujoco.mj_step2(self.model, self.data)
         self.robosuite.timestep += 1
         self.robosuite.cur_time += 1 / FREQUENCY
@@ -91,8 +95,9 @@ class Environment:
     def observe(self) -> Observation:
         """Return what the arm sees and feels now."""
         if self._renderer is None:
-            raise ValueError("this environment was built with render=False; build it with render=True to observe")
-        return Observation(*self._renderer.render(self.data), self.joints(), self.gripper())
+            raise SimulationError("this environment was built with render=False; build it with render=True to observe")
+        agentview, eye_in_hand = self._renderer.render(self.data)
+        return Observation(agentview, eye_in_hand, self.joints(), self.gripper())
 
     def joints(self) -> np.ndarray:
         """Return the arm's joint positions, (7,) [rad]."""
@@ -104,7 +109,7 @@ class Environment:
 
     def success(self) -> bool:
         """Return whether all goal predicates hold now."""
-        return bool(self.robosuite._check_success())
+        return bool(self.robosuite._check_success())  # noqa: SLF001  has no public name
 
     def state(self) -> np.ndarray:
         """Return the flattened MuJoCo state as LIBERO stores it, `[time, qpos, qvel]`, (D,)."""
@@ -116,7 +121,7 @@ class Environment:
             self._renderer.close()
             self._renderer = None
 
-    def __enter__(self) -> "Environment":
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -124,64 +129,4 @@ class Environment:
 
     def _update_appearance(self) -> None:
         """Let a lit burner glow: LIBERO shows it by a site that it toggles after each step."""
-        self.robosuite._post_process()
-
-
-class _Positioned:
-    """The simulation as the arm's controller sees it, which asks for a forward pass before it reads positions.
-
-    `step` and `reset` have just made one, and the same numbers twice would cost a fifth of the tick.
-    """
-
-    def __init__(self, simulation: Any) -> None:
-        """Share the model and data of robosuite's simulation."""
-        self.model, self.data = simulation.model, simulation.data
-
-    def forward(self) -> None:
-        """Do nothing: positions and velocities are up to date."""
-
-
-def _build(task: Task) -> Any:
-    """Return LIBERO's environment for a task; where its fixtures stand is drawn from numpy's global generator."""
-    from libero.libero.envs import TASK_MAPPING
-    from libero.libero.envs.bddl_utils import get_problem_info
-    from robosuite import load_controller_config
-
-    problem = get_problem_info(str(task.bddl_file))["problem_name"]
-    environment = TASK_MAPPING[problem](
-        str(task.bddl_file),
-        robots=["Panda"],
-        controller_configs=load_controller_config(default_controller="OSC_POSE"),
-        gripper_types="default",
-        initialization_noise=None,
-        use_camera_obs=False,
-        has_renderer=False,
-        has_offscreen_renderer=False,
-        control_freq=FREQUENCY,
-        ignore_done=True,
-    )
-    environment.visualize({name: False for name in environment._visualizations})
-    return environment
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the packages' notes on private settings and task orders off the user's screen."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(disabled)
-
-
-@contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Seed numpy's global generator, which LIBERO draws from, and put the caller's back afterwards."""
-    state = np.random.get_state()
-    np.random.seed(seed)
-    try:
-        yield
-    finally:
-        np.random.set_state(state)
+        self.robosuite._post_process()  # noqa: SLF001  has no public name

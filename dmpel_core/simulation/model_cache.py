@@ -83,7 +83,7 @@ def _save(model: mujoco.MjModel, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
             unfinished = Path(file.name)
-            file.write(zlib.compress(content, _COMPRESSION))
+            file.write(zlib.compress(content.data, _COMPRESSION))
         os.replace(unfinished, path)
     except OSError:
         if unfinished is not None:

@@ -7,6 +7,7 @@ instruction stays true.
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -160,7 +161,7 @@ class _Table:
         return [tuple(sorted(group)) for group in groups if not group & fixed]
 
 
-def _owners(model: mujoco.MjModel, simulator: object) -> np.ndarray:
+def _owners(model: mujoco.MjModel, simulator: Any) -> np.ndarray:
     """Return to which object or fixture each geom belongs, `robot` for the arm, empty for table and room, (ngeom,)."""
     roots = {int(model.body_rootid[body]): name for name, body in simulator.obj_body_id.items()}
     roots[int(model.body_rootid[model.body("robot0_base").id])] = _ROBOT
@@ -170,11 +171,9 @@ def _owners(model: mujoco.MjModel, simulator: object) -> np.ndarray:
 def _named_together(initial_state: list[list[str]]) -> set[tuple[str, str]]:
     """Return pairs of objects of which the task's definition places one next to or between others."""
     regions = {fact[2]: fact[1] for fact in initial_state if len(fact) == 3}
-    ties = set()
+    ties: set[tuple[str, str]] = set()
     for region, name in regions.items():
-        relative = re.fullmatch(r"(.+)_(?:next_to|between)_(.+)_region", region)
-        for word in relative[2].split("_") if relative else ():
-            neighbour = regions.get(f"{relative[1]}_{word}_region")
-            if neighbour is not None:
-                ties.add((name, neighbour))
+        for surface, words in re.findall(r"(.+)_(?:next_to|between)_(.+)_region", region):
+            neighbours = (regions.get(f"{surface}_{word}_region") for word in words.split("_"))
+            ties.update((name, neighbour) for neighbour in neighbours if neighbour)
     return ties

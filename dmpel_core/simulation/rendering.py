@@ -100,6 +100,5 @@ def _open_gl(size: int) -> "mujoco.GLContext":
     try:
         return mujoco.GLContext(size, size)
     except (AttributeError, ImportError, RuntimeError) as error:
-        raise RenderingError(
-            f"no OpenGL context could be made ({error}); install libegl1, libegl-mesa0 and libgl1-mesa-dri, and leave MUJOCO_GL unset or at egl"
-        ) from error
+        remedy = "install libegl1, libegl-mesa0 and libgl1-mesa-dri, and leave MUJOCO_GL unset or at egl"
+        raise RenderingError(f"no OpenGL context could be made ({error}); {remedy}") from error

