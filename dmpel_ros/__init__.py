@@ -1,0 +1,1 @@
+"""The ROS 2 edge: nodes, messages, and the commands that run them. Nothing here is learned."""

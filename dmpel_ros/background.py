@@ -20,7 +20,7 @@ def _spin(executor: SingleThreadedExecutor, faults: list[Exception]) -> None:
         executor.spin()
     except ExternalShutdownException:
         return
-    except Exception as fault:
+    except Exception as fault:  # noqa: BLE001 - whatever a callback raised is raised again in the main thread
         # A node that receives nothing more must not go on: end it, and let the main thread say what broke.
         faults.append(fault)
         executor.context.try_shutdown()

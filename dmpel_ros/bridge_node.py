@@ -204,11 +204,20 @@ class BridgeNode(Node):
         elapsed = time.perf_counter() - self._began
         answers = percentiles(episode.answers)
         values = {name: str(value) for name, value in vars(episode.settings).items()}
-        values |= {"episode": str(episode.number), "instruction": episode.instruction, "ticks": str(episode.ticks), "missed_actions": str(episode.missed)}
+        values |= {
+            "episode": str(episode.number),
+            "instruction": episode.instruction,
+            "ticks": str(episode.ticks),
+            "missed_actions": str(episode.missed),
+        }
         values |= {f"answer_{name}_ms": str(value) for name, value in answers.items()}
         values["real_time_factor"] = f"{episode.ticks * PERIOD / 1e9 / elapsed:.2f}" if episode.ticks else "0.0"
         pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-        self._outcome.publish(DiagnosticStatus(level=DiagnosticStatus.OK, name="simulation: episode", message=episode.outcome, hardware_id="mujoco", values=pairs))
+        self._outcome.publish(
+            DiagnosticStatus(
+                level=DiagnosticStatus.OK, name="simulation: episode", message=episode.outcome, hardware_id="mujoco", values=pairs
+            )
+        )
 
 
 def main(arguments: list[str] | None = None, stage: Stage | None = None) -> int:

@@ -50,7 +50,9 @@ class Held:
 class Controller:
     """Guards the engine: every input is checked before a tick and every action after it."""
 
-    def __init__(self, engine: Engine, inbox: Inbox, assemble: Callable[[Inputs], Observation], now: Callable[[], int], max_age: float) -> None:
+    def __init__(
+        self, engine: Engine, inbox: Inbox, assemble: Callable[[Inputs], Observation], now: Callable[[], int], max_age: float
+    ) -> None:
         """Build a controller that waits for its first instruction.
 
         Args:
@@ -105,12 +107,18 @@ class Controller:
     def tick(self) -> Acted | Held:
         """Act on the newest inputs, or say why not."""
         began = time.perf_counter()
+        if self._instruction_fault is not None:
+            return Held("instruction", self._instruction_fault)
         inputs = self._inbox.inputs()
-        held = self._unfit(inputs)
-        if held is not None:
-            return held
+        if inputs is None:
+            return Held("input", self._absent())
         age = self._age(inputs)
+        if abs(age) > self._max_age:
+            return self._too_far_in_time(age)
         self.acted_on = inputs.newest
+        return self._act(inputs, age, began)
+
+    def _act(self, inputs: Inputs, age: float, began: float) -> Acted | Held:
         try:
             observation = self._assemble(inputs)
         except DmpelError as error:
@@ -121,22 +129,20 @@ class Controller:
             return Held("engine", str(error))
         if not np.isfinite(tick.action).all():
             return Held("action", "the policy computed an action that is not finite: load another generation of the library")
-        clipped = Tick(np.clip(tick.action, -1.0, 1.0), tick.coefficients, tick.generation)
-        return Acted(clipped, inputs.stamp, age, began)
+        return Acted(Tick(np.clip(tick.action, -1.0, 1.0), tick.coefficients, tick.generation), inputs.stamp, age, began)
 
-    def _unfit(self, inputs: Inputs | None) -> Held | None:
-        """Return why these inputs must not be acted on, or None when they may."""
-        if self._instruction_fault is not None:
-            return Held("instruction", self._instruction_fault)
-        if inputs is None:
-            missing = self._inbox.missing()
-            return Held("input", f"nothing has come on {', '.join(missing)}" if missing else "the inputs' stamps are too far apart to be one observation")
-        age = self._age(inputs)
-        if age > self._max_age:
-            return Held("stale", f"the newest observation is {1e3 * age:.0f} ms old, {1e3 * self._max_age:.0f} ms are allowed: a camera or the joint states have stopped")
-        if age < -self._max_age:
-            return Held("future", f"the inputs are stamped {-1e3 * age:.0f} ms ahead of the clock: synchronise the clocks or set use_sim_time alike everywhere")
-        return None
+    def _absent(self) -> str:
+        missing = self._inbox.missing()
+        return f"nothing has come on {', '.join(missing)}" if missing else "the inputs' stamps are too far apart to be one observation"
+
+    def _too_far_in_time(self, age: float) -> Held:
+        off, limit = f"{1e3 * abs(age):.0f} ms", f"{1e3 * self._max_age:.0f} ms are allowed"
+        if age > 0.0:
+            return Held("stale", f"the newest observation is {off} old, {limit}: a camera or the joint states have stopped")
+        return Held(
+            "future",
+            f"the inputs are stamped {off} ahead of the clock, {limit}: synchronise the clocks or set use_sim_time alike everywhere",
+        )
 
     def _age(self, inputs: Inputs) -> float:
         """Return the age [s]: on the stamps' clock, or since arrival where that is longer (a paused simulated clock hides delays)."""

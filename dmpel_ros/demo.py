@@ -61,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", type=Path, help="what to show (default: the package's config/demo.yaml)")
     parser.add_argument("--library", help="folder of the library (default: the plan's)")
     parser.add_argument("--episodes", type=int, help="episodes per task and phase (default: the plan's)")
-    parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="folder for the films, the logs and summary.json (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/demo"), help="folder for the films, the logs and summary.json (default: %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,22 +11,6 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.observation import Observation
 
 
-class Arena(Protocol):
-    """What the bridge needs of an environment."""
-
-    def observe(self) -> Observation:
-        """Return what the arm sees and feels now."""
-
-    def step(self, action: np.ndarray) -> None:
-        """Act for one period; (7,), six pose deltas in [-1, 1], then the gripper."""
-
-    def success(self) -> bool:
-        """Return whether the goal holds."""
-
-    def close(self) -> None:
-        """Free what the environment holds."""
-
-
 @dataclass(frozen=True)
 class Settings:
     """Everything that decides how an episode begins and ends.
@@ -48,6 +32,25 @@ class Settings:
     seed: int
     blank: bool
     horizon: int
+
+
+class Arena(Protocol):
+    """What the bridge needs of an environment."""
+
+    def place(self, settings: Settings) -> str:
+        """Go to the initial state that the settings describe and return the task's instruction."""
+
+    def observe(self) -> Observation:
+        """Return what the arm sees and feels now."""
+
+    def step(self, action: np.ndarray) -> None:
+        """Act for one period; (7,), six pose deltas in [-1, 1], then the gripper."""
+
+    def success(self) -> bool:
+        """Return whether the goal holds."""
+
+    def close(self) -> None:
+        """Free what the environment holds."""
 
 
 @dataclass
@@ -95,48 +98,51 @@ class Episode:
             self.outcome = "failure"
 
 
-BuildScene = Callable[[str, int, int], Arena]
-"""Builds a task's environment: suite, task index, picture size [pixels]."""
+class LiberoArena:
+    """One LIBERO task as an arena."""
 
-PlaceScene = Callable[[Arena, Settings], str]
-"""Puts an environment into the initial state that the settings describe; returns the task's instruction."""
+    def __init__(self, suite: str, task: int, size: int) -> None:
+        """Build the task's environment with pictures of `size` [pixels]."""
+        # Imported here: the topics of the bridge can be tested and read without a simulator.
+        from dmpel_core.simulation.environment import Environment
+        from dmpel_core.simulation.tasks import load_task
 
+        self._environment = Environment(load_task(suite, task), size=size)
+        self.observe, self.step = self._environment.observe, self._environment.step
+        self.success, self.close = self._environment.success, self._environment.close
 
-def build_libero(suite: str, task: int, size: int) -> Arena:
-    """Build the environment of one LIBERO task."""
-    from dmpel_core.simulation.environment import Environment
-    from dmpel_core.simulation.tasks import load_task
-
-    return Environment(load_task(suite, task), size=size)
-
-
-def place_libero(arena: Arena, settings: Settings) -> str:
-    """Put a LIBERO environment into a stored state, objects moved as far as the settings allow."""
-    states = arena.task.initial_states
-    if not 0 <= settings.initial_state < len(states):
-        raise DmpelError(f"{settings.suite} task {settings.task} has initial states 0 to {len(states) - 1}, {settings.initial_state} was asked for")
-    state = states[settings.initial_state]
-    if settings.reach > 0.0:
+    def place(self, settings: Settings) -> str:
+        """Put the arena into a stored state, objects moved as far as the settings allow."""
         from dmpel_core.simulation.placement import widen
 
-        state = widen(arena, state, np.random.default_rng((settings.seed, settings.initial_state)), settings.reach)
-    arena.reset(state)
-    return arena.task.instruction
+        environment = self._environment
+        states = environment.task.initial_states
+        if not 0 <= settings.initial_state < len(states):
+            raise DmpelError(
+                f"{settings.suite} task {settings.task} has initial states 0 to {len(states) - 1}, not {settings.initial_state}"
+            )
+        rng = np.random.default_rng((settings.seed, settings.initial_state))
+        environment.reset(widen(environment, states[settings.initial_state], rng, settings.reach))
+        return environment.task.instruction
+
+
+BuildArena = Callable[[str, int, int], Arena]
+"""Builds a task's arena: suite, task index, picture size [pixels]."""
 
 
 class Stage:
-    """Starts episodes and keeps the environments used last, because building one takes seconds."""
+    """Starts episodes and keeps the arenas used last, because building one takes seconds."""
 
-    def __init__(self, size: int, kept: int, build: BuildScene = build_libero, place: PlaceScene = place_libero) -> None:
-        """Keep up to `kept` environments with pictures of `size` [pixels]."""
-        self._size, self._kept, self._build, self._place = size, kept, build, place
+    def __init__(self, size: int, kept: int, build: BuildArena = LiberoArena) -> None:
+        """Keep up to `kept` arenas with pictures of `size` [pixels]."""
+        self._size, self._kept, self._build = size, kept, build
         self._arenas: OrderedDict[tuple[str, int], Arena] = OrderedDict()
         self._begun = 0
 
     def begin(self, settings: Settings) -> Episode:
         """Return a new episode in its initial state."""
         arena = self._arena(settings.suite, settings.task)
-        instruction = self._place(arena, settings)
+        instruction = arena.place(settings)
         self._begun += 1
         return Episode(self._begun, settings, instruction, arena)
 

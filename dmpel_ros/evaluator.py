@@ -181,9 +181,22 @@ class Evaluator(Node):
 
     def run(self, trial: Trial) -> Outcome:
         """Run one episode to its end."""
-        self._set_parameters("simulation", suite=trial.suite, task=trial.task, initial_state=trial.state, reach=trial.reach, seed=trial.seed, blank=trial.blank, horizon=trial.horizon)
+        self._set_parameters(
+            "simulation",
+            suite=trial.suite,
+            task=trial.task,
+            initial_state=trial.state,
+            reach=trial.reach,
+            seed=trial.seed,
+            blank=trial.blank,
+            horizon=trial.horizon,
+        )
         self._instruction.publish(String(data=trial.instruction))
-        self._wait(lambda: self._library["instruction"] == trial.instruction, ANSWER_TIMEOUT, f"the policy has not taken up the instruction '{trial.instruction}'")
+        self._wait(
+            lambda: self._library["instruction"] == trial.instruction,
+            ANSWER_TIMEOUT,
+            f"the policy has not taken up the instruction '{trial.instruction}'",
+        )
         self._call("/policy/reset", ANSWER_TIMEOUT)
         with self._changed:
             self._ticks, self._frames = [], []
@@ -247,4 +260,6 @@ class Evaluator(Node):
             while not self._changed.wait_for(ready, min(GLANCE, max(0.0, end - time.monotonic()))):
                 self._check()
                 if time.monotonic() >= end:
-                    raise EvaluationError(f"{missing} within {timeout:.0f} s: see that both nodes run and share ROS_DOMAIN_ID, and look into their logs")
+                    raise EvaluationError(
+                        f"{missing} within {timeout:.0f} s: see that both nodes run and share ROS_DOMAIN_ID, and look into their logs"
+                    )

@@ -40,4 +40,6 @@ def find_library(name: str) -> Path:
     for place in places:
         if place.is_dir():
             return place
-    raise DmpelError(f"no library '{name}' in {', '.join(str(place.parent) for place in places)}: give its folder in the parameter 'library'")
+    raise DmpelError(
+        f"no library '{name}' in {', '.join(str(place.parent) for place in places)}: give its folder in the parameter 'library'"
+    )

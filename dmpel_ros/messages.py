@@ -62,11 +62,17 @@ def from_image(message: Image, size: int) -> np.ndarray:
         MessageError: The encoding or the size is another one, or the data are shorter than the header says.
     """
     if message.encoding not in ENCODINGS:
-        raise MessageError(f"the picture's encoding is '{message.encoding}', expected one of {', '.join(ENCODINGS)}: set it at the camera driver")
+        raise MessageError(
+            f"the picture's encoding is '{message.encoding}', expected one of {', '.join(ENCODINGS)}: set it at the camera driver"
+        )
     if (message.height, message.width) != (size, size):
-        raise MessageError(f"the picture is {message.width}x{message.height}, the policy was trained on {size}x{size}: crop and scale it at the camera")
+        raise MessageError(
+            f"the picture is {message.width}x{message.height}, the policy was trained on {size}x{size}: crop and scale it at the camera"
+        )
     if message.step < 3 * size or len(message.data) < size * message.step:
-        raise MessageError(f"the picture has {len(message.data)} bytes in rows of {message.step}, expected {size} rows of at least {3 * size}")
+        raise MessageError(
+            f"the picture has {len(message.data)} bytes in rows of {message.step}, expected {size} rows of at least {3 * size}"
+        )
     rows = np.frombuffer(message.data, np.uint8, size * message.step).reshape(size, message.step)
     pixels = rows[:, : 3 * size].reshape(size, size, 3)  # drops the padding at the end of each row
     return pixels if message.encoding == "rgb8" else np.ascontiguousarray(pixels[..., ::-1])
@@ -88,7 +94,9 @@ def from_joint_state(message: JointState, names: Sequence[str]) -> np.ndarray:
     where = {name: index for index, name in enumerate(message.name)}
     missing = [name for name in names if name not in where]
     if missing:
-        raise MessageError(f"joint states lack {', '.join(missing)}; they hold {', '.join(message.name) or 'nothing'}: set the joint names' parameters")
+        raise MessageError(
+            f"joint states lack {', '.join(missing)}; they hold {', '.join(message.name) or 'nothing'}: set the joint names' parameters"
+        )
     if len(message.position) != len(message.name):
         raise MessageError(f"joint states name {len(message.name)} joints and give {len(message.position)} positions")
     positions = np.asarray(message.position)[[where[name] for name in names]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -47,6 +48,6 @@ def declare(node: Node, table: Sequence[Parameter]) -> None:
         node.declare_parameter(row.name, row.default, row.descriptor())
 
 
-def read(node: Node, name: str) -> Value:
+def read(node: Node, name: str) -> Any:
     """Return the value of a declared parameter now."""
     return node.get_parameter(name).value

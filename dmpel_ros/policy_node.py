@@ -46,7 +46,9 @@ PARAMETERS = (
     Parameter("max_input_skew", 0.04, "Largest difference between the stamps of one observation's inputs [s].", 0.0, 1.0, read_only=True),
     Parameter("arm_joints", [f"panda_joint{i}" for i in range(1, 8)], "Names of the seven arm joints, base first.", read_only=True),
     Parameter("finger_joints", ["panda_finger_joint1", "panda_finger_joint2"], "Names of the two finger joints.", read_only=True),
-    Parameter("finger_signs", [1.0, -1.0], "Sign of each finger's position in the training data, where drivers publish openings.", read_only=True),
+    Parameter(
+        "finger_signs", [1.0, -1.0], "Sign of each finger's position in the training data, where drivers publish openings.", read_only=True
+    ),
     Parameter("command_frame", "panda_link0", "Frame that the twist is expressed in.", read_only=True),
 )
 
@@ -106,7 +108,12 @@ class PolicyNode(Node):
     def _subscribe(self) -> None:
         for name, kind in (("agentview", Image), ("eye_in_hand", Image), ("joints", JointState)):
             topic = INPUTS[name]
-            self.create_subscription(kind, topic, lambda message, topic=topic: self._inbox.put(topic, message, messages.to_nanoseconds(message.header.stamp)), qos.SENSOR)
+            self.create_subscription(
+                kind,
+                topic,
+                lambda message, topic=topic: self._inbox.put(topic, message, messages.to_nanoseconds(message.header.stamp)),
+                qos.SENSOR,
+            )
         self.create_subscription(String, "~/instruction", self._on_instruction, qos.LATCHED)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(Trigger, "~/load", self._on_load, callback_group=MutuallyExclusiveCallbackGroup())
@@ -136,13 +143,16 @@ class PolicyNode(Node):
                 self._engine.load(library, generation)
             except DmpelError as error:
                 return False, f"{error}; generation {self._engine.generation} stays in use"
-        return True, f"{'the selected generation' if generation is None else f'generation {generation}'} is loaded and takes over at the next tick"
+        return (
+            True,
+            f"{'the selected generation' if generation is None else f'generation {generation}'} is loaded and takes over at the next tick",
+        )
 
     def _observation(self, inputs: Inputs) -> Observation:
         received = inputs.messages
         joints = messages.from_joint_state(received[INPUTS["joints"]], self._arm + self._fingers)
-        pictures = [messages.from_image(received[INPUTS[camera]], self._size) for camera in ("agentview", "eye_in_hand")]
-        return Observation(*pictures, joints[: len(self._arm)], joints[len(self._arm) :] * self._signs)
+        agentview, eye_in_hand = (messages.from_image(received[INPUTS[camera]], self._size) for camera in ("agentview", "eye_in_hand"))
+        return Observation(agentview, eye_in_hand, joints[: len(self._arm)], joints[len(self._arm) :] * self._signs)
 
     def run(self) -> None:
         """Tick until the context is shut down."""
@@ -212,8 +222,16 @@ class PolicyNode(Node):
         """Tell, latched, which library and instruction are in use."""
         engine = self._engine
         self._reported_generation = engine.generation
-        values = {"generation": str(engine.generation), "experts": json.dumps(list(engine.expert_names)), "instruction": self._control.instruction}
-        self._library.publish(_status(DiagnosticStatus.OK, "policy: library", f"generation {engine.generation} with {len(engine.expert_names)} experts", values))
+        values = {
+            "generation": str(engine.generation),
+            "experts": json.dumps(list(engine.expert_names)),
+            "instruction": self._control.instruction,
+        }
+        self._library.publish(
+            _status(
+                DiagnosticStatus.OK, "policy: library", f"generation {engine.generation} with {len(engine.expert_names)} experts", values
+            )
+        )
 
     def _report_diagnostics(self) -> None:
         held = self._held

@@ -47,24 +47,21 @@ def private_network() -> Iterator[Mapping[str, str]]:
                 os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)
 
 
+_LIBC = ctypes.CDLL(None)
+
+
 def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Processes:
-    """A set of Python modules running as processes, with one log file each."""
+    """A set of Python modules running as processes, with one log file each. Whoever starts them calls `stop` in the end."""
 
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
         """Prepare to run with the environment; the logs' folder is made if missing."""
         logs.mkdir(parents=True, exist_ok=True)
         self._logs, self._environment = logs, dict(environment)
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-
-    def __enter__(self) -> "Processes":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def log(self, name: str) -> Path:
         """Return the file that holds what the process wrote."""
@@ -80,7 +77,7 @@ class Processes:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C at the terminal reaches the parent alone, which then ends them in order
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, which takes no lock that a thread could hold
             )
 
     def check(self) -> None:
@@ -92,7 +89,9 @@ class Processes:
         for name, process in self._running.items():
             if process.poll() is not None:
                 lines = self.log(name).read_text(errors="replace").splitlines()[-SHOWN_LINES:]
-                raise ProcessError(f"the process '{name}' ended with status {process.returncode}; the end of {self.log(name)}:\n" + "\n".join(lines))
+                raise ProcessError(
+                    f"the process '{name}' ended with status {process.returncode}; the end of {self.log(name)}:\n" + "\n".join(lines)
+                )
 
     def stop(self) -> dict[str, int]:
         """Interrupt all, kill who does not leave, and return their exit statuses."""

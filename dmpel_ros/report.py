@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,8 @@ class Group:
 def versions() -> dict[str, str]:
     """Return the versions of what took part, as far as it is installed."""
     found = {"python": platform.python_version(), "ros": os.environ.get("ROS_DISTRO", "jazzy")}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    installed = {distribution.metadata["Name"].lower(): distribution.version for distribution in distributions()}
+    return found | {package: installed[package] for package in PACKAGES if package in installed}
 
 
 def summary(groups: Sequence[Group], library_generation: int) -> dict[str, Any]:
@@ -116,4 +112,5 @@ def progress(done: int, of: int, outcome: Outcome, note: str) -> str:
     """Return one line about a finished episode."""
     end = "success" if outcome.success else "failure"
     p95 = percentiles(outcome.compute_ms)["p95"]
-    return f"[{done:3d}/{of}] {outcome.trial.instruction} ({note}, state {outcome.trial.state}): {end} after {outcome.ticks} ticks, tick p95 {p95:.1f} ms, {outcome.real_time_factor:.2f} x real time"
+    where = f"{outcome.trial.instruction} ({note}, state {outcome.trial.state})"
+    return f"[{done:3d}/{of}] {where}: {end} after {outcome.ticks} ticks, tick p95 {p95:.1f} ms, {outcome.real_time_factor:.2f} x real time"

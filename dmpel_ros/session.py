@@ -42,7 +42,7 @@ def ros_arguments(parameters_file: str, **parameters: Any) -> list[str]:
     return ["--ros-args", "--params-file", str(config_file(parameters_file)), *single]
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     """Treat a termination like Ctrl-C, so that every block on the way out ends its processes."""
     raise KeyboardInterrupt
 
@@ -73,8 +73,13 @@ def session(setup: Setup) -> Iterator[Evaluator]:
     with ExitStack() as stack:
         stack.enter_context(_terminable())
         environment = stack.enter_context(private_network())
-        processes = stack.enter_context(Processes(setup.logs, environment))
-        processes.start("policy", "dmpel_ros.policy_node", ros_arguments("policy.yaml", use_sim_time=True, library=library.resolve(), generation=setup.generation))
+        processes = Processes(setup.logs, environment)
+        stack.callback(processes.stop)
+        processes.start(
+            "policy",
+            "dmpel_ros.policy_node",
+            ros_arguments("policy.yaml", use_sim_time=True, library=library.resolve(), generation=setup.generation),
+        )
         processes.start("simulation", "dmpel_ros.bridge_node", ros_arguments("simulation.yaml", real_time_factor=setup.real_time_factor))
         stack.enter_context(_initialised())
         evaluator = Evaluator(processes.check, setup.record)

@@ -7,7 +7,7 @@ instruction of another task, judged by its own goal) and `wide` (objects moved a
 
 import argparse
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,9 @@ CONDITIONS = ("normal", "blank", "wrong", "wide", "wide_blank")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--library", default="models/libero_goal", help="folder of the library (default: %(default)s)")
-    parser.add_argument("--generation", type=int, default=-1, help="generation of the library; -1 for the selected one (default: %(default)s)")
+    parser.add_argument(
+        "--generation", type=int, default=-1, help="generation of the library; -1 for the selected one (default: %(default)s)"
+    )
     parser.add_argument("--suite", default="libero_goal", help="LIBERO suite (default: %(default)s)")
     parser.add_argument("--tasks", default="0", help="indices of the tasks, such as 0,1,8 or 0:4 (default: %(default)s)")
     parser.add_argument("--episodes", type=int, default=5, help="episodes per task and condition (default: %(default)s)")
@@ -33,15 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reach", type=float, default=0.07, help="how far the wide condition moves objects [m] (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the wide placements (default: %(default)s)")
     parser.add_argument("--horizon", type=int, default=250, help="ticks after which an episode has failed (default: %(default)s)")
-    parser.add_argument("--real-time-factor", type=float, default=0.0, help="simulated seconds per second at most; 0 for as fast as it can (default: %(default)s)")
+    parser.add_argument(
+        "--real-time-factor",
+        type=float,
+        default=0.0,
+        help="simulated seconds per second at most; 0 for as fast as it can (default: %(default)s)",
+    )
     parser.add_argument("--video", type=Path, help="folder for one MP4 per task and condition")
-    parser.add_argument("--output", type=Path, default=Path("runs/simulate/summary.json"), help="where the summary goes (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/simulate/summary.json"), help="where the summary goes (default: %(default)s)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run all episodes, print the table, write the summary."""
     plans = list(_plans(arguments))
-    setup = Setup(arguments.library, arguments.generation, arguments.output.parent / "logs", arguments.real_time_factor, arguments.video is not None)
+    setup = Setup(
+        arguments.library, arguments.generation, arguments.output.parent / "logs", arguments.real_time_factor, arguments.video is not None
+    )
     groups: list[report.Group] = []
     with session(setup) as evaluator:
         total = sum(len(trials) for _, _, trials in plans)
@@ -59,7 +70,7 @@ def run_trials(evaluator: Evaluator, trials: Sequence[Trial], note: str, film: P
     """Run episodes one after another, print a line for each, and append their pictures to the film, if one is wanted."""
     outcomes = []
     with ExitStack() as stack:
-        reel = stack.enter_context(Film(film)) if film else None
+        reel = stack.enter_context(closing(Film(film))) if film else None
         for index, trial in enumerate(trials):
             outcome = evaluator.run(trial)
             print(report.progress(done + index + 1, total, outcome, note), flush=True)
@@ -76,8 +87,14 @@ def _plans(arguments: argparse.Namespace) -> Iterator[tuple[str, str, list[Trial
         if condition not in CONDITIONS:
             raise DmpelError(f"unknown condition '{condition}'; valid conditions: {', '.join(CONDITIONS)}")
         for place, task in enumerate(tasks):
-            said = _other_instruction(arguments.suite, task.index, [other.instruction for other in tasks], place) if condition == "wrong" else task.instruction
-            trials = plan_trials(Trial(arguments.suite, task.index, said, 0, horizon=arguments.horizon), arguments.episodes, parse_states(arguments.states))
+            said = (
+                _other_instruction(arguments.suite, task.index, [other.instruction for other in tasks], place)
+                if condition == "wrong"
+                else task.instruction
+            )
+            trials = plan_trials(
+                Trial(arguments.suite, task.index, said, 0, horizon=arguments.horizon), arguments.episodes, parse_states(arguments.states)
+            )
             yield task.instruction, condition, [_under(condition, trial, arguments.reach, arguments.seed) for trial in trials]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 import imageio_ffmpeg
 import numpy as np
@@ -26,7 +25,16 @@ LINGER = 15
 
 BACKGROUND, TEXT, RAIL = (24, 26, 30), (230, 230, 230), (58, 62, 70)
 GOOD, BAD = (96, 190, 110), (214, 92, 84)
-COLOURS = ((86, 156, 214), (220, 163, 80), (150, 120, 200), (90, 180, 150), (205, 110, 150), (160, 160, 90), (120, 170, 220), (200, 140, 110))
+COLOURS = (
+    (86, 156, 214),
+    (220, 163, 80),
+    (150, 120, 200),
+    (90, 180, 150),
+    (205, 110, 150),
+    (160, 160, 90),
+    (120, 170, 220),
+    (200, 140, 110),
+)
 """One per expert, in turn."""
 
 FULL = 2.0
@@ -80,13 +88,13 @@ class Film:
     def __init__(self, path: Path) -> None:
         """Open the file; its folder is made if missing."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = imageio_ffmpeg.write_frames(str(path), (WIDTH, HEIGHT), fps=FRAMES_PER_SECOND, codec="libx264", macro_block_size=2, ffmpeg_log_level="error")
+        self._writer = imageio_ffmpeg.write_frames(
+            str(path), (WIDTH, HEIGHT), fps=FRAMES_PER_SECOND, codec="libx264", macro_block_size=2, ffmpeg_log_level="error"
+        )
         self._writer.send(None)  # the writer is a generator that starts at its first None
 
-    def __enter__(self) -> "Film":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
+        """Finish the file."""
         self._writer.close()
 
     def add(self, outcome: Outcome, note: str = "") -> None:

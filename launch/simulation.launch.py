@@ -1,11 +1,12 @@
 """Start the simulated arm and the policy node that drives it."""
 
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchDescription
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -13,7 +14,11 @@ def generate_launch_description() -> LaunchDescription:
     share = FindPackageShare("dmpel_ros")
     return LaunchDescription(
         [
-            DeclareLaunchArgument("simulation_params_file", default_value=PathJoinSubstitution([share, "config", "simulation.yaml"]), description="Parameters of the simulated arm."),
+            DeclareLaunchArgument(
+                "simulation_params_file",
+                default_value=PathJoinSubstitution([share, "config", "simulation.yaml"]),
+                description="Parameters of the simulated arm.",
+            ),
             DeclareLaunchArgument("library", default_value="models/libero_goal", description="Folder of the library to run."),
             Node(
                 package="dmpel_ros",

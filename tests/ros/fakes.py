@@ -61,6 +61,10 @@ class FakeArena:
         self.actions: list[np.ndarray] = []
         self.closed = False
 
+    def place(self, settings: Settings) -> str:
+        self.actions.clear()
+        return f"do task {settings.task}"
+
     def observe(self) -> Observation:
         picture = np.full((SIZE, SIZE, 3), 100 + len(self.actions), np.uint8)
         return Observation(picture, picture + 100, 0.1 * len(self.actions) + np.arange(7.0), np.array([0.04, -0.04]))
@@ -79,8 +83,3 @@ def build_fake(suite: str, task: int, size: int) -> FakeArena:
     if task == 99:
         raise DmpelError("the suite has no task 99; valid indices: 0 to 9")
     return FakeArena()
-
-
-def place_fake(arena: FakeArena, settings: Settings) -> str:
-    arena.actions.clear()
-    return f"do task {settings.task}"

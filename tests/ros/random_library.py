@@ -18,7 +18,14 @@ def make_random_library(path: Path, sizes: PolicySizes, names: tuple[str, ...]) 
     torch.manual_seed(0)
     policy = Policy(sizes).eval()
     backbone = {name: value.numpy() for name, value in policy.backbone_state().items()}
-    library = create_library(path, backbone=backbone, policy=sizes.to_json(), modules=library_modules(policy), text_encoder=text.identity(), observation=OBSERVATION)
+    library = create_library(
+        path,
+        backbone=backbone,
+        policy=sizes.to_json(),
+        modules=library_modules(policy),
+        text_encoder=text.identity(),
+        observation=OBSERVATION,
+    )
     for count, name in enumerate(names, start=1):
         library = _with_expert(library, policy, name, count)
     return library
