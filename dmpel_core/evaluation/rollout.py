@@ -8,8 +8,7 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.inference.engine import Engine
 from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.placement import widen
-
-SETTLE = 5  # ticks without motion at the start, in which LIBERO's objects come to rest
+from dmpel_core.simulation.recording import settle
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,7 @@ def run_episode(
     environment.reset(start)
     engine.reset()
     engine.set_instruction(instruction)
-    for _ in range(SETTLE):
-        environment.step(np.array([0, 0, 0, 0, 0, 0, -1.0]))
+    settle(environment)  # demonstrations begin when the objects have come to rest
     for tick in range(horizon):
         observation = environment.observe()
         environment.step(engine.tick(observation.blanked() if condition.blank else observation).action)
