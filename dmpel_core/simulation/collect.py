@@ -31,7 +31,7 @@ from dmpel_core.simulation.environment import FREQUENCY, Environment
 from dmpel_core.simulation.expert import Stuck
 from dmpel_core.simulation.expert.perturbation import Perturbation
 from dmpel_core.simulation.placement import widen
-from dmpel_core.simulation.recording import SETTLE_TICKS, record_episode
+from dmpel_core.simulation.recording import record_episode
 from dmpel_core.simulation.tasks import Task, load_task, task_names
 
 LONGEST = 250
@@ -161,8 +161,8 @@ def _episode(environment: Environment, settings: Settings, episode: int, kept: l
             demonstration = record_episode(environment, state, attempt=way, disturb=disturb, longest=longest)
         except Stuck:
             continue
-        notes = {"state_index": first + episode % (end - first), "reach": reach, "noise": level, "way": way, "settle_ticks": SETTLE_TICKS}
-        return replace(demonstration, attributes=notes), number + 1
+        notes = {"state_index": first + episode % (end - first), "reach": reach, "noise": level, "way": way}
+        return replace(demonstration, attributes={**demonstration.attributes, **notes}), number + 1
     return None, number + 1
 
 

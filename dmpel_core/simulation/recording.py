@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import mujoco
 import numpy as np
 
 from dmpel_core.data.hdf5 import Demonstration
@@ -11,6 +12,8 @@ from dmpel_core.simulation.expert.motion import OPEN
 
 SETTLE_TICKS = 5
 """Idle ticks after a reset, in which objects come to rest; not recorded, as in LIBERO's own files."""
+_MOST_SETTLE_TICKS, _AT_REST = 40, 0.05
+"""Some stored states drop objects from 6 cm: wait longer until nothing moves faster than this [m/s, rad/s]."""
 _RELEASE_TICKS = 5
 _HOLDING = frozenset({"grasp", "lift", "transport", "place", "push"})
 
@@ -18,12 +21,21 @@ Disturb = Callable[[np.ndarray, str], np.ndarray]
 """Turns the clean action (7,) in a phase into the one to execute."""
 
 
-def settle(environment: Environment) -> None:
-    """Let the scene come to rest with the hand open."""
+def settle(environment: Environment) -> int:
+    """Let the scene come to rest with the hand open, and return how many ticks that took."""
     idle = np.zeros(7)
     idle[6] = OPEN
-    for _ in range(SETTLE_TICKS):
+    for tick in range(_MOST_SETTLE_TICKS):
+        if tick >= SETTLE_TICKS and _at_rest(environment):
+            return tick
         environment.step(idle)
+    return _MOST_SETTLE_TICKS
+
+
+def _at_rest(environment: Environment) -> bool:
+    model, free = environment.model, mujoco.mjtJoint.mjJNT_FREE
+    speeds = [environment.data.qvel[address : address + 6] for address, kind in zip(model.jnt_dofadr, model.jnt_type, strict=True) if kind == int(free)]
+    return not speeds or bool(np.abs(speeds).max() < _AT_REST)
 
 
 def record_episode(environment: Environment, state: np.ndarray, *, attempt: int, disturb: Disturb, longest: int) -> Demonstration:
@@ -43,7 +55,7 @@ def record_episode(environment: Environment, state: np.ndarray, *, attempt: int,
         Stuck: The expert failed.
     """
     environment.reset(state)
-    settle(environment)
+    settled = settle(environment)
     expert = Expert(environment.model, environment.data, environment.task.goal, attempt)
     ticks: list[dict[str, np.ndarray]] = []
     phases: list[str] = []
@@ -56,7 +68,7 @@ def record_episode(environment: Environment, state: np.ndarray, *, attempt: int,
         phases.append(expert.phase)
         environment.step(executed)
     numbers = np.array([PHASES.index(phase) for phase in phases], np.uint8)
-    return Demonstration(**_stacked(ticks), phases=numbers, phase_names=PHASES, initial_state=np.array(state))
+    return Demonstration(**_stacked(ticks), phases=numbers, phase_names=PHASES, initial_state=np.array(state), attributes={"settle_ticks": settled})
 
 
 def _let_go(phases: list[str]) -> bool:

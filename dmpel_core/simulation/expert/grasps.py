@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dmpel_core.simulation.expert.rotations import down
+from dmpel_core.simulation.expert.rotations import down, half_turn
 from dmpel_core.simulation.expert.sampling import thinned
 from dmpel_core.simulation.expert.scene import Scene
 
@@ -26,6 +26,8 @@ _DEPTHS = (-0.002, 0.002, 0.010, 0.018, 0.026, 0.036)
 _CENTRE_SPACING = 0.009
 _NEIGHBOURHOOD = 0.24
 _CLEARANCE_THERE = 0.010
+_SHALLOW = 0.020
+"""A grip less deep than this [m] may slip off, above all from the sloping top of a carton."""
 _WIDEST, _OFF_CENTRE = 0.070, 0.012
 _SAME_DISTANCE, _SAME_YAW = 0.012, 0.3
 
@@ -62,7 +64,7 @@ class Grasp:
     def resembles(self, other: "Grasp") -> bool:
         """Say whether trying this grasp after the other would be trying the same again."""
         near = np.linalg.norm(self.centre - other.centre) <= _SAME_DISTANCE and abs(self.height - other.height) <= _SAME_DISTANCE
-        return bool(near and abs(self.yaw - other.yaw) <= _SAME_YAW)
+        return bool(near and abs(half_turn(self.yaw - other.yaw)) <= _SAME_YAW)
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ class _Search:
         if cover < self.least_cover:
             return None
         distance = np.linalg.norm(centre - self.middle)
-        return float(distance / 0.05 + 0.4 * abs(yaw) + width / 0.04 + abs(middle) / 0.01 - 25 * min(depth, 0.03) + 2 * (1 - min(cover, 1)))
+        score = distance / 0.05 + 0.4 * abs(yaw) + width / 0.04 + abs(middle) / 0.01 - 25 * min(depth, 0.03) + 2 * (1 - min(cover, 1))
+        return float(score + max(0.0, _SHALLOW - depth) / 0.01)
 
     def _is_free(self, grasp: Grasp) -> bool:
         if _hits(grasp, self.object, 0.0005) or _hits(grasp, self.others, self.clearance):
