@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
@@ -42,6 +43,16 @@ def spinning(*nodes: Node) -> Iterator[SingleThreadedExecutor]:
         thread.join(timeout=2.0)
         if faults:
             raise faults[0]
+
+
+@contextmanager
+def until_shutdown(context: Context) -> Iterator[None]:
+    """Run a loop that publishes; a shutdown may come in the middle of it, and what it breaks is no fault."""
+    try:
+        yield
+    except RuntimeError:
+        if context.ok():
+            raise
 
 
 class Answer:

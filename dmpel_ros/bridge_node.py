@@ -11,6 +11,7 @@ messages.
 import sys
 import threading
 import time
+from contextlib import closing
 
 import numpy as np
 import rclpy
@@ -27,7 +28,7 @@ from std_srvs.srv import Trigger
 from dmpel_core.errors import DmpelError
 from dmpel_core.observation import Observation
 from dmpel_ros import messages, qos
-from dmpel_ros.background import Answer, spinning
+from dmpel_ros.background import Answer, spinning, until_shutdown
 from dmpel_ros.episode import Episode, Settings, Stage
 from dmpel_ros.parameters import Parameter, declare, read
 from dmpel_ros.statistics import percentiles
@@ -115,7 +116,7 @@ class BridgeNode(Node):
 
     def run(self) -> None:
         """Step episodes, or wait for one, until the context is shut down."""
-        try:
+        with closing(self._stage), until_shutdown(self.context):
             while self.context.ok():
                 if self._resets:
                     self._begin()
@@ -123,8 +124,6 @@ class BridgeNode(Node):
                     self._idle()
                 else:
                     self._tick(self._episode)
-        finally:
-            self._stage.close()
 
     def _interrupted(self) -> bool:
         return bool(self._resets) or not self.context.ok()

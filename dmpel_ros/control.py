@@ -147,4 +147,4 @@ class Controller:
     def _age(self, inputs: Inputs) -> float:
         """Return the age [s]: on the stamps' clock, or since arrival where that is longer (a paused simulated clock hides delays)."""
         by_stamp = (self._now() - inputs.stamp) / 1e9
-        return max(by_stamp, time.monotonic() - inputs.received) if by_stamp > -self._max_age else by_stamp
+        return max(by_stamp, self._inbox.arrival() - inputs.received) if by_stamp > -self._max_age else by_stamp

@@ -114,6 +114,7 @@ class LiberoArena:
     def place(self, settings: Settings) -> str:
         """Put the arena into a stored state, objects moved as far as the settings allow."""
         from dmpel_core.simulation.placement import widen
+        from dmpel_core.simulation.recording import settle
 
         environment = self._environment
         states = environment.task.initial_states
@@ -123,6 +124,7 @@ class LiberoArena:
             )
         rng = np.random.default_rng((settings.seed, settings.initial_state))
         environment.reset(widen(environment, states[settings.initial_state], rng, settings.reach))
+        settle(environment)  # demonstrations begin when the objects have come to rest
         return environment.task.instruction
 
 

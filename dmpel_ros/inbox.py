@@ -19,7 +19,7 @@ class Inputs:
         messages: Newest message by input name.
         stamp: Oldest of the messages' stamps [ns]; the age of the observation counts from here.
         newest: Newest of the stamps [ns].
-        received: When the first of them arrived, on the monotonic clock [s].
+        received: When the first of them arrived, on the inbox's clock of arrivals [s].
     """
 
     messages: dict[str, Any]
@@ -31,8 +31,15 @@ class Inputs:
 class Inbox:
     """Keeps the newest message per input and hands them out as one set."""
 
-    def __init__(self, names: Sequence[str], max_skew: float) -> None:
-        """Prepare for the named inputs; messages whose stamps lie further than `max_skew` [s] apart are no set."""
+    def __init__(self, names: Sequence[str], max_skew: float, arrival: Callable[[], float] = time.monotonic) -> None:
+        """Prepare for the inputs.
+
+        Args:
+            names: The inputs that make a set.
+            max_skew: Messages whose stamps lie further apart are no set [s].
+            arrival: The clock that arrivals are timed on [s].
+        """
+        self.arrival = arrival
         self._names = tuple(names)
         self._max_skew = int(max_skew * 1e9)
         self._newest: dict[str, tuple[Any, int, float]] = {}
@@ -41,7 +48,7 @@ class Inbox:
     def put(self, name: str, message: Any, stamp: int) -> None:
         """Store a message with its stamp [ns] and wake who waits."""
         with self._changed:
-            self._newest[name] = (message, stamp, time.monotonic())
+            self._newest[name] = (message, stamp, self.arrival())
             self._changed.notify_all()
 
     def wake(self) -> None:

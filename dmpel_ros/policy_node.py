@@ -29,7 +29,7 @@ from dmpel_core.groups import GROUPS
 from dmpel_core.inference.engine import Engine
 from dmpel_core.observation import Observation
 from dmpel_ros import messages, qos
-from dmpel_ros.background import in_thread, spinning
+from dmpel_ros.background import in_thread, spinning, until_shutdown
 from dmpel_ros.control import Acted, Controller, Held
 from dmpel_ros.inbox import Inbox, Inputs
 from dmpel_ros.locations import find_library
@@ -157,13 +157,14 @@ class PolicyNode(Node):
     def run(self) -> None:
         """Tick until the context is shut down."""
         deadline = time.perf_counter()
-        while self.context.ok():
-            deadline = max(deadline + self._period, time.perf_counter())
-            due = self._wait(deadline)
-            if self._control.apply_requests():
-                self._report_library()
-            if due:
-                self.step()
+        with until_shutdown(self.context):
+            while self.context.ok():
+                deadline = max(deadline + self._period, time.perf_counter())
+                due = self._wait(deadline)
+                if self._control.apply_requests():
+                    self._report_library()
+                if due:
+                    self.step()
 
     def _wait(self, deadline: float) -> bool:
         """Sleep until it is time to tick; return False when there is nothing to tick on because simulated time rests."""

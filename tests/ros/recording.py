@@ -1,0 +1,61 @@
+"""Nodes whose publishers remember instead of sending, so that one thread and no network are enough to test them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from dmpel_ros.bridge_node import BridgeNode
+from dmpel_ros.policy_node import PolicyNode
+
+OWN = {"parameter_events", "/parameter_events", "/rosout"}
+"""Topics that rclpy publishes for itself."""
+
+
+class Recorder:
+    """In the place of a publisher."""
+
+    def __init__(self, topic: str, sent: list[tuple[str, Any]], hooks: dict[str, Callable[[Any], None]]) -> None:
+        self._topic, self._sent, self._hooks = topic, sent, hooks
+
+    def publish(self, message: Any) -> None:
+        self._sent.append((self._topic, message))
+        self._hooks.get(self._topic, lambda _: None)(message)
+
+
+class Recording(Node):
+    """Mixed in before a node: `sent` holds (topic, message) in order, `hooks` are called at once."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.sent: list[tuple[str, Any]] = []
+        self.hooks: dict[str, Callable[[Any], None]] = {}
+        super().__init__(*arguments, **options)
+
+    def create_publisher(self, kind: Any, topic: str, *arguments: Any, **options: Any) -> Any:
+        if topic in OWN:
+            return super().create_publisher(kind, topic, *arguments, **options)
+        return Recorder(topic, self.sent, self.hooks)
+
+    def topics(self) -> list[str]:
+        return [topic for topic, _ in self.sent]
+
+    def on(self, topic: str) -> list[Any]:
+        return [message for name, message in self.sent if name == topic]
+
+
+class RecordingPolicy(Recording, PolicyNode):
+    """The policy node."""
+
+
+class RecordingBridge(Recording, BridgeNode):
+    """The bridge."""
+
+
+def overrides(**values: Any) -> list[Parameter]:
+    return [Parameter(name, value=value) for name, value in values.items()]
+
+
+def status_values(status: DiagnosticStatus) -> dict[str, str]:
+    return {pair.key: pair.value for pair in status.values}
