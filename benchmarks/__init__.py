@@ -1,0 +1,1 @@
+"""Measurements that a reader can run; no test depends on them."""

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dmpel_core.inference.torch_engine import TorchEngine, frames_of
+from dmpel_core.experts.library import read_library
+from dmpel_core.inference.torch_engine import TorchEngine, build, frames_of
 from dmpel_core.observation import Observation
 
 ROUNDS = 200
@@ -43,9 +44,10 @@ def main(library: Path) -> None:
     engine.set_instruction(engine.expert_names[0])
     for _ in range(20):
         engine.tick(seen)
-    current = engine._current
+    current = build(read_library(library))
     policy, pool, router = current.policy, current.pool, current.router
-    assert pool is not None and router is not None
+    assert pool is not None
+    assert router is not None
     frames = frames_of(policy, seen)
     words = policy.text.trunk(engine.expert_names[0])
     query = policy.query(frames, policy.text.encode(words))[0]

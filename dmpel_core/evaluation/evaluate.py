@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -44,14 +45,18 @@ def run_job(job: Job) -> tuple[str, list[Episode]]:
     told = load_task(job.suite, job.other).instruction if job.condition.wrong else task.instruction
     engine = load_engine(job.library, job.generation)
     with Environment(task) as environment:
-        return task.instruction, [run_episode(environment, engine, told, state, job.condition, job.horizon, job.seed) for state in job.states]
+        return task.instruction, [
+            run_episode(environment, engine, told, state, job.condition, job.horizon, job.seed) for state in job.states
+        ]
 
 
-def evaluate(jobs: Sequence[Job], processes: int) -> list[dict[str, object]]:
+def evaluate(jobs: Sequence[Job], processes: int) -> list[dict[str, Any]]:
     """Run all jobs and return a row for each: instruction, condition, episodes, successes, interval, mean ticks."""
     rows = []
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for job, (instruction, episodes) in zip(jobs, tqdm(pool.map(run_job, jobs), total=len(jobs), desc="evaluating", unit="job"), strict=True):
+        for job, (instruction, episodes) in zip(
+            jobs, tqdm(pool.map(run_job, jobs), total=len(jobs), desc="evaluating", unit="job"), strict=True
+        ):
             successes = sum(episode.success for episode in episodes)
             rows.append(
                 {
@@ -67,7 +72,7 @@ def evaluate(jobs: Sequence[Job], processes: int) -> list[dict[str, object]]:
     return rows
 
 
-def totals(rows: Sequence[dict]) -> list[dict[str, object]]:
+def totals(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return one row for each condition, over all tasks."""
     result = []
     for name in dict.fromkeys(row["condition"] for row in rows):
@@ -91,7 +96,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--generation", type=int, help="default: the selected one")
     parser.add_argument("--suite", default="libero_goal")
     parser.add_argument("--tasks", type=numbers, required=True, help="task numbers, as in 0,3,8")
-    parser.add_argument("--states", type=numbers, default=numbers("40:50"), help="stored initial states, one episode each; 35 and up were never trained on")
+    parser.add_argument(
+        "--states", type=numbers, default=numbers("40:50"), help="stored initial states, one episode each; 35 and up were never trained on"
+    )
     parser.add_argument("--conditions", default="normal", help="comma-separated: normal, blank, wrong, wide, or joined as in wide+blank")
     parser.add_argument("--reach", type=float, default=0.07, help="of `wide` [m]")
     parser.add_argument("--horizon", type=int, default=300, help="most ticks of an episode")
@@ -106,12 +113,22 @@ def run(arguments: argparse.Namespace) -> int:
     tasks = arguments.tasks
     others = tasks[1:] + tasks[:1] if len(tasks) > 1 else ((tasks[0] + 1) % 10,)
     jobs = [
-        Job(arguments.library, arguments.generation, arguments.suite, task, other, condition, arguments.states, arguments.horizon, arguments.seed)
+        Job(
+            arguments.library,
+            arguments.generation,
+            arguments.suite,
+            task,
+            other,
+            condition,
+            arguments.states,
+            arguments.horizon,
+            arguments.seed,
+        )
         for condition, (task, other) in product(conditions, zip(tasks, others, strict=True))
     ]
     rows = evaluate(jobs, arguments.processes)
     for row in totals(rows):
-        low, high = row["interval"]  # type: ignore[misc]
+        low, high = row["interval"]
         print(f"{row['condition']:12s} {row['successes']} / {row['episodes']}  95 % interval {low:.0%} to {high:.0%}")
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)

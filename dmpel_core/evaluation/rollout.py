@@ -1,6 +1,7 @@
 """Episodes of an engine in simulation, without ROS: for selection while training, and for controls."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class Condition:
             DmpelError: A part is not a known control.
         """
         condition = cls(text)
-        changes = {"normal": {}, "blank": {"blank": True}, "wrong": {"wrong": True}, "wide": {"reach": reach}}
+        changes: dict[str, dict[str, Any]] = {"normal": {}, "blank": {"blank": True}, "wrong": {"wrong": True}, "wide": {"reach": reach}}
         for part in text.split("+"):
             if part not in changes:
                 raise DmpelError(f"unknown condition {part!r}; choose from {', '.join(changes)}, joined by + where wanted")

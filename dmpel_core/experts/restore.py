@@ -19,7 +19,8 @@ def restore_policy(library: Library) -> Policy:
     """
     if dict(library.text_encoder) != text.identity():
         raise DmpelError(
-            f"library {library.path} was trained with text encoder {dict(library.text_encoder)}, installed is {text.identity()}; install that version"
+            f"library {library.path} was trained with text encoder {dict(library.text_encoder)}, "
+            f"installed is {text.identity()}; install that version"
         )
     policy = Policy(PolicySizes.from_json(library.policy))
     weights = {name: torch.from_numpy(value) for name, value in library.backbone().items()}

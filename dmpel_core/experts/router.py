@@ -18,15 +18,16 @@ class Router(nn.Module):
         super().__init__()
         self.experts = experts
         self.top_k = min(top_k, experts)
+        last = nn.Linear(hidden, len(GROUPS) * experts)
         self.net = nn.Sequential(
             nn.Linear(query_width, hidden),
             nn.GELU(approximate="tanh"),
             nn.Linear(hidden, hidden),
             nn.GELU(approximate="tanh"),
-            nn.Linear(hidden, len(GROUPS) * experts),
+            last,
         )
         start = 0.5 / self.top_k
-        nn.init.constant_(self.net[-1].bias, math.log(start / (1 - start)))
+        nn.init.constant_(last.bias, math.log(start / (1 - start)))
 
     def forward(self, query: Tensor) -> Tensor:
         """Map queries (batch, query_width) to sparse coefficients (batch, 6, experts), zero outside the top-k."""

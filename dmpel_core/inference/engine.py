@@ -12,13 +12,14 @@ import numpy as np
 
 from dmpel_core.observation import Observation
 
+
 @dataclass(frozen=True)
 class Tick:
     """The result of one control tick.
 
     Attributes:
         action: (7,), six pose deltas in [-1, 1], then the gripper (-1 open, +1 close).
-        coefficients: (6, experts), rows in the order of `dmpel_core.groups.GROUPS`, zero where an expert is not among the top-k of its group.
+        coefficients: (6, experts), rows as in `dmpel_core.groups.GROUPS`; zero where an expert is not among the top-k of its group.
         generation: Library generation that computed it.
     """
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dmpel_core.experts.library import Library, read_library
 from dmpel_core.experts.pool import ExpertPool
+from dmpel_core.experts.restore import restore_factors, restore_policy, restore_router
 from dmpel_core.experts.router import Router
 from dmpel_core.groups import GROUPS
 from dmpel_core.inference.engine import Tick
@@ -17,7 +18,6 @@ from dmpel_core.inference.ensemble import ChunkEnsemble
 from dmpel_core.observation import Observation
 from dmpel_core.policy.image import to_pixels
 from dmpel_core.policy.policy import Frames, Policy
-from dmpel_core.experts.restore import restore_factors, restore_policy, restore_router
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ class AdaptedLinear(nn.Linear):
 
     name = ""
 
-    def forward(self, x: Tensor, mixture: Mixture | None = None) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Map (batch * anything, ..., inputs) to (..., outputs)."""
         y = super().forward(x)
         if mixture is None or self.name not in mixture:
             return y
@@ -65,6 +66,7 @@ class AdaptedQKV(nn.Linear):
         super().__init__(width, 3 * width, bias)
 
     def forward(self, x: Tensor, mixture: Mixture | None = None) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        """Map (n, tokens, width) to queries, keys and values of that shape."""
         q, k, v = super().forward(x).chunk(3, dim=-1)
         if mixture is not None and f"{self.name}.q" in mixture:
             q = q + low_rank(x, mixture[f"{self.name}.q"])

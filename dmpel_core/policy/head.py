@@ -55,9 +55,7 @@ class MixtureHead(nn.Module):
         super().__init__()
         self.sizes = sizes
         hidden, outputs = sizes.head_hidden, sizes.modes * sizes.chunk * sizes.action
-        self.share = nn.ModuleList(
-            [AdaptedLinear(sizes.width, hidden), AdaptedLinear(hidden, hidden), AdaptedLinear(hidden, hidden)]
-        )
+        self.share = nn.ModuleList([AdaptedLinear(sizes.width, hidden), AdaptedLinear(hidden, hidden), AdaptedLinear(hidden, hidden)])
         self.mean = AdaptedLinear(hidden, outputs)
         self.deviation = AdaptedLinear(hidden, outputs)
         self.logits = AdaptedLinear(hidden, sizes.modes)

@@ -42,6 +42,9 @@ class Frames:
 class Proprioception(nn.Module):
     """One token for the joints and one for the fingers, from positions normalised by the pretraining data."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, sizes: PolicySizes) -> None:
         super().__init__()
         self.joints = AdaptedLinear(JOINTS, sizes.width)

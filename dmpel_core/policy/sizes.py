@@ -72,4 +72,5 @@ class PolicySizes:
                 f"policy sizes do not fit this version: unknown {sorted(set(values) - known)}, missing {sorted(known - set(values))}; "
                 "use the version of dmpel that wrote the library"
             )
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return cls(**plain)

@@ -31,6 +31,8 @@ def recent_only(ticks: int, tokens: int, horizon: Tensor) -> Tensor:
 class TemporalTransformer(nn.Module):
     """Causal transformer over ticks; each tick's first token is its read-out."""
 
+    position: Tensor
+
     def __init__(self, sizes: PolicySizes) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
@@ -51,10 +53,7 @@ class TemporalTransformer(nn.Module):
         """
         batch, ticks, count, width = tokens.shape
         x = (tokens + self.position[:ticks, None]).reshape(batch, ticks * count, width)
-        if horizon is None:
-            mask = frame_causal(ticks, count).to(x.device)
-        else:
-            mask = recent_only(ticks, count, horizon)
+        mask = frame_causal(ticks, count).to(x.device) if horizon is None else recent_only(ticks, count, horizon)
         for block in self.blocks:
             x = block(x, mixture, mask)
         return x.view(batch, ticks, count, width)[:, :, 0]

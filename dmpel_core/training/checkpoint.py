@@ -38,13 +38,15 @@ def load_checkpoint(path: Path, parameters: Mapping[str, Tensor], optimizer: Opt
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
     except (SafetensorError, OSError) as error:
         raise DmpelError(f"checkpoint {path} cannot be read ({error}); remove it to start again") from error
     stored, wanted = json.loads(metadata["settings"]), json.loads(json.dumps(settings))
     if stored != wanted:
         changed = {name: (stored.get(name), wanted.get(name)) for name in {*stored, *wanted} if stored.get(name) != wanted.get(name)}
-        raise DmpelError(f"checkpoint {path} belongs to a run with other settings, {changed} (stored, asked); remove it or use another --run folder")
+        raise DmpelError(
+            f"checkpoint {path} belongs to a run with other settings, {changed} (stored, asked); remove it or use another --run folder"
+        )
     with torch.no_grad():
         for name, value in parameters.items():
             value.copy_(tensors[f"parameter.{name}"])

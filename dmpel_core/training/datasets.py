@@ -1,10 +1,13 @@
 """Which demonstration files a training command reads, and a digest that names their content."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from dmpel_core.data.hdf5 import Demonstration, read_demonstrations, read_task
@@ -21,20 +24,30 @@ def demonstration_files(places: Sequence[Path]) -> list[Path]:
     for place in places:
         found = sorted(place.glob("**/*.hdf5")) if place.is_dir() else [place] if place.exists() else []
         if not found:
-            raise DmpelError(f"no demonstrations at {place}: expected an .hdf5 file or a folder that holds some; `dmpel collect` makes them")
+            raise DmpelError(
+                f"no demonstrations at {place}: expected an .hdf5 file or a folder that holds some; `dmpel collect` makes them"
+            )
         files += found
     return files
 
 
-def load_all(files: Sequence[Path]) -> list[tuple[str, Demonstration]]:
-    """Read every demonstration with its file's instruction."""
-    return [pair for file in tqdm(files, desc="reading", unit="file") for pair in load_task_file(file)]
+def load_all(files: Sequence[Path]) -> Iterator[tuple[str, Demonstration]]:
+    """Yield every demonstration with its file's instruction."""
+    for file in tqdm(files, desc="reading", unit="file"):
+        yield from load_task_file(file)
 
 
 def load_task_file(file: Path, limit: int | None = None) -> list[tuple[str, Demonstration]]:
     """Read the first `limit` demonstrations of one file with its instruction."""
     instruction = read_task(file).language
     return [(instruction, demonstration) for demonstration in islice(read_demonstrations(file, states=False), limit)]
+
+
+def picture_stack(demo: Demonstration) -> Tensor:
+    """Return both cameras' pictures as uint8 (frames, cameras, 3, height, width)."""
+    assert demo.agentview is not None
+    assert demo.eye_in_hand is not None
+    return torch.from_numpy(np.stack([demo.agentview, demo.eye_in_hand], 1)).permute(0, 1, 4, 2, 3)
 
 
 def digest(files: Sequence[Path]) -> str:

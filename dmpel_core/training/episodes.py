@@ -1,6 +1,6 @@
 """Demonstrations in memory, and the sequences that training draws from them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,17 +25,23 @@ class Sequences:
     valid: Tensor
 
 
+def stack_floats(arrays: Sequence[np.ndarray]) -> Tensor:
+    """Concatenate arrays along time as float32."""
+    return torch.from_numpy(np.concatenate(arrays).astype(np.float32))
+
+
 class Timeline:
     """Where each demonstration starts and ends among the frames of all, laid end to end."""
 
-    def __init__(self, lengths: Iterable[int], actions: np.ndarray) -> None:
-        self.lengths = np.array(list(lengths))
+    def __init__(self, actions: Sequence[np.ndarray]) -> None:
+        """Lay the actions of each demonstration, (length, 7), end to end."""
+        self.lengths = np.array([len(part) for part in actions])
         if len(self.lengths) == 0 or self.lengths.min() < 1:
             raise DmpelError(f"training needs at least one demonstration of at least one frame, found lengths {self.lengths.tolist()}")
         ends = self.lengths.cumsum()
         self.last = np.repeat(ends - 1, self.lengths)  # last frame of each frame's own demonstration
         self.first = np.repeat(ends - self.lengths, self.lengths)
-        self.actions = torch.from_numpy(np.asarray(actions, np.float32))
+        self.actions = stack_floats(actions)
 
     def __len__(self) -> int:
         return len(self.last)

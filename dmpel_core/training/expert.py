@@ -56,7 +56,10 @@ def learn_expert(
     factors = {name: nn.Parameter(value) for name, value in started.items()}
     pool = ExpertPool(policy.modules_adapted, frozen, factors)
     router = Router(policy.query_width, policy.sizes.router_hidden, pool.count, policy.sizes.top_k)
-    parameters: dict[str, Tensor] = {**{f"expert.{k}": v for k, v in factors.items()}, **{f"router.{k}": v for k, v in router.named_parameters()}}
+    parameters: dict[str, Tensor] = {
+        **{f"expert.{k}": v for k, v in factors.items()},
+        **{f"router.{k}": v for k, v in router.named_parameters()},
+    }
     optimizer = torch.optim.AdamW(parameters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     fixed = {**asdict(settings), **identity}
     checkpoint: Path = run.folder / "expert.safetensors"

@@ -20,7 +20,8 @@ from dmpel_core.data.hdf5 import Demonstration
 from dmpel_core.policy.image import to_pixels
 from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.training.augmentation import augment
-from dmpel_core.training.episodes import Timeline
+from dmpel_core.training.datasets import picture_stack
+from dmpel_core.training.episodes import Timeline, stack_floats
 
 BATCH = 64  # frames in one pass
 
@@ -55,7 +56,9 @@ class FeatureSet:
         return torch.from_numpy(self.queries[view[:, None], index.numpy()]).mean(1)
 
 
-def feature_set(policy: Policy, instruction: str, demonstrations: Sequence[Demonstration], views: int, seed: int, folder: Path, key: str) -> FeatureSet:
+def feature_set(
+    policy: Policy, instruction: str, demonstrations: Sequence[Demonstration], views: int, seed: int, folder: Path, key: str
+) -> FeatureSet:
     """Compute the features of a task, or read those that an earlier call left.
 
     Args:
@@ -78,7 +81,7 @@ def feature_set(policy: Policy, instruction: str, demonstrations: Sequence[Demon
             save_features(place / f"{view}-{number}.npz", *compute(policy, demonstrations[number], text, view, seed + number))
     parts = [[load_features(place / f"{view}-{number}.npz") for number in range(len(demonstrations))] for view in range(views)]
     return FeatureSet(
-        Timeline([len(demo.actions) for demo in demonstrations], np.concatenate([demo.actions for demo in demonstrations])),
+        Timeline([demo.actions for demo in demonstrations]),
         np.stack([np.concatenate([tokens for tokens, _ in row]) for row in parts]),
         np.stack([np.concatenate([queries for _, queries in row]) for row in parts]),
         stack_floats([demo.joints for demo in demonstrations]),
@@ -89,7 +92,7 @@ def feature_set(policy: Policy, instruction: str, demonstrations: Sequence[Demon
 
 def compute(policy: Policy, demo: Demonstration, text: Tensor, view: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return one view of a demonstration: tokens (frames, cameras, 1 + grid, width) float16 and queries (frames, query_width)."""
-    pictures = to_pixels(torch.from_numpy(np.stack([demo.agentview, demo.eye_in_hand], 1)).permute(0, 1, 4, 2, 3), policy.sizes.pixels)
+    pictures = to_pixels(picture_stack(demo), policy.sizes.pixels)
     if view:
         pictures = augment(pictures[None], torch.Generator().manual_seed(1000 * view + seed))[0]
     joints, gripper = stack_floats([demo.joints]), stack_floats([demo.gripper])
@@ -114,8 +117,3 @@ def load_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read tokens and queries."""
     with np.load(path, allow_pickle=False) as arrays:
         return arrays["tokens"], arrays["queries"]
-
-
-def stack_floats(arrays: Sequence[np.ndarray]) -> Tensor:
-    """Concatenate arrays along time as float32."""
-    return torch.from_numpy(np.concatenate(arrays).astype(np.float32))

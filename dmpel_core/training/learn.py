@@ -13,18 +13,19 @@ import torch
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, add_expert, read_library
 from dmpel_core.experts.replay import ReplayMemory
+from dmpel_core.experts.restore import restore_factors, restore_policy
 from dmpel_core.paths import cache_directory
-from dmpel_core.policy.policy import Policy
 from dmpel_core.policy.text import TextTower
 from dmpel_core.training.datasets import digest, load_task_file
 from dmpel_core.training.expert import LearnSettings, learn_expert, remember
 from dmpel_core.training.features import feature_set
 from dmpel_core.training.recall import recall
-from dmpel_core.experts.restore import restore_factors, restore_policy
 from dmpel_core.training.run import Run
 
 
-def learn(library: Library, data: Path, settings: LearnSettings, run: Run, replay_ratio: float, replay_epochs: int, limit: int | None = None) -> Library:
+def learn(
+    library: Library, data: Path, settings: LearnSettings, run: Run, replay_ratio: float, replay_epochs: int, limit: int | None = None
+) -> Library:
     """Learn the task of one demonstration file and return the new generation.
 
     Raises:
@@ -32,7 +33,12 @@ def learn(library: Library, data: Path, settings: LearnSettings, run: Run, repla
     """
     pairs = load_task_file(data, limit)
     instruction, data_digest = pairs[0][0], digest([data])
-    provenance = {"dataset": data_digest, "demonstrations": len(pairs), "seed": settings.seed, "settings": {**asdict(settings), "replay_ratio": replay_ratio, "replay_epochs": replay_epochs}}
+    provenance = {
+        "dataset": data_digest,
+        "demonstrations": len(pairs),
+        "seed": settings.seed,
+        "settings": {**asdict(settings), "replay_ratio": replay_ratio, "replay_epochs": replay_epochs},
+    }
     for expert in library.experts:
         if instruction in expert.instructions:
             if all(expert.provenance.get(key) == value for key, value in provenance.items()):
@@ -44,8 +50,15 @@ def learn(library: Library, data: Path, settings: LearnSettings, run: Run, repla
             )
     policy, frozen = restore_policy(library), restore_factors(library)
     key = f"{library.manifest.backbone.sha256} {data_digest} {len(pairs)}"
-    features = feature_set(policy, instruction, [demo for _, demo in pairs], settings.views, settings.seed, cache_directory() / "features", key)
-    identity = {"backbone": library.manifest.backbone.sha256, "generation": str(library.generation), "data": data_digest, "demonstrations": str(len(pairs))}
+    features = feature_set(
+        policy, instruction, [demo for _, demo in pairs], settings.views, settings.seed, cache_directory() / "features", key
+    )
+    identity = {
+        "backbone": library.manifest.backbone.sha256,
+        "generation": str(library.generation),
+        "data": data_digest,
+        "demonstrations": str(len(pairs)),
+    }
     factors, router = learn_expert(policy, frozen, features, settings, run, identity)
     queries, answers = remember(policy, router, features, replay_ratio, settings.seed)
     memory = ReplayMemory.of(queries, TextTower.width, answers, policy.sizes.top_k)
@@ -91,6 +104,13 @@ def run(arguments: argparse.Namespace) -> int:
     settings = LearnSettings(arguments.seed, arguments.steps, arguments.batch, views=arguments.views)
     log = Run(arguments.run or Path("runs/learn") / arguments.data.stem, "learn")
     grown = learn(library, arguments.data, settings, log, arguments.replay_ratio, arguments.replay_epochs, arguments.demonstrations)
-    log.summary({**asdict(settings), "library": str(grown.path), "generation": grown.generation, "experts": [expert.name for expert in grown.experts]})
+    log.summary(
+        {
+            **asdict(settings),
+            "library": str(grown.path),
+            "generation": grown.generation,
+            "experts": [expert.name for expert in grown.experts],
+        }
+    )
     print(f"{grown.path}: generation {grown.generation}, experts: {', '.join(expert.name for expert in grown.experts)}")
     return 0

@@ -5,6 +5,7 @@ some samples, so that the policy has to look. The run resumes exactly after a ki
 """
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from dmpel_core.data.hdf5 import Demonstration
+from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import create_library
 from dmpel_core.policy import text
 from dmpel_core.policy.image import to_pixels
@@ -20,8 +22,8 @@ from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.augmentation import augment, disturb_state, short_memory
 from dmpel_core.training.checkpoint import load_checkpoint, save_checkpoint
-from dmpel_core.training.datasets import demonstration_files, digest, load_all
-from dmpel_core.training.episodes import Sequences, Timeline
+from dmpel_core.training.datasets import demonstration_files, digest, load_all, picture_stack
+from dmpel_core.training.episodes import Sequences, Timeline, stack_floats
 from dmpel_core.training.interface import OBSERVATION, library_modules
 from dmpel_core.training.run import Run
 from dmpel_core.training.schedule import chance_for, set_learning_rate
@@ -47,16 +49,20 @@ class PretrainSettings:
 class PictureSet:
     """All frames of many tasks in memory, at the policy's resolution."""
 
-    def __init__(self, demonstrations: list[tuple[str, Demonstration]], sizes: PolicySizes) -> None:
-        self.sizes = sizes
-        self.timeline = Timeline(
-            [len(demo.actions) for _, demo in demonstrations], np.concatenate([demo.actions for _, demo in demonstrations])
-        )
-        self.pictures = torch.cat([shrink(demo, sizes) for _, demo in demonstrations])  # (frames, cameras, 3, pixels, pixels) uint8
-        self.joints = torch.from_numpy(np.concatenate([demo.joints for _, demo in demonstrations]).astype(np.float32))
-        self.gripper = torch.from_numpy(np.concatenate([demo.gripper for _, demo in demonstrations]).astype(np.float32))
-        self.sentences = sorted({sentence for sentence, _ in demonstrations})
-        owner = [self.sentences.index(sentence) for sentence, _ in demonstrations]
+    def __init__(self, demonstrations: Iterable[tuple[str, Demonstration]], sizes: PolicySizes) -> None:
+        """Shrink demonstrations one by one; each comes with its instruction."""
+        sentences, actions, pictures, joints, gripper = [], [], [], [], []
+        for sentence, demo in demonstrations:
+            sentences.append(sentence)
+            actions.append(demo.actions)
+            pictures.append(shrink(demo, sizes))
+            joints.append(demo.joints)
+            gripper.append(demo.gripper)
+        self.timeline = Timeline(actions)
+        self.pictures = torch.cat(pictures)  # (frames, cameras, 3, pixels, pixels) uint8
+        self.joints, self.gripper = stack_floats(joints), stack_floats(gripper)
+        self.sentences = sorted(set(sentences))
+        owner = [self.sentences.index(sentence) for sentence in sentences]
         self.sentence = torch.from_numpy(np.repeat(owner, self.timeline.lengths))
 
     def statistics(self) -> tuple[Tensor, Tensor]:
@@ -67,30 +73,27 @@ class PictureSet:
 
 def shrink(demo: Demonstration, sizes: PolicySizes) -> Tensor:
     """Return a demonstration's pictures as uint8 (frames, cameras, 3, pixels, pixels)."""
-    both = torch.from_numpy(np.stack([demo.agentview, demo.eye_in_hand], 1)).permute(0, 1, 4, 2, 3)
-    return (to_pixels(both, sizes.pixels) * 255).round().to(torch.uint8)
+    return (to_pixels(picture_stack(demo), sizes.pixels) * 255).round().to(torch.uint8)
 
 
-def loss_on(policy: Policy, data: PictureSet, batch: Sequences, texts: Tensor, settings: PretrainSettings, chance: torch.Generator) -> Tensor:
+def loss_on(
+    policy: Policy, data: PictureSet, batch: Sequences, texts: Tensor, settings: PretrainSettings, chance: torch.Generator
+) -> Tensor:
     """Return the mean negative log-likelihood of a batch of sequences."""
     rows, window = batch.index.shape
     pictures = augment(data.pictures[batch.index].float() / 255, chance)
-    tokens = policy.image.trunk(pictures.flatten(0, 1)).view(rows, window, *policy_shape(policy))
+    tokens = policy.image.trunk(pictures.flatten(0, 1)).unflatten(0, (rows, window))
     frames = Frames(tokens, data.joints[batch.index], data.gripper[batch.index])
     state = policy.proprioception.normalise(frames.joints, frames.gripper)
     state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
     fused = policy.tokens(frames, texts[data.sentence[batch.index[:, 0]]], state=state)
     mixture = policy.act(fused, horizon=short_memory(rows, window, settings.forget, chance))
-    return (mixture.negative_log_likelihood(batch.actions, batch.valid)).sum() / batch.valid[..., 0].sum()
+    return mixture.negative_log_likelihood(batch.actions, batch.valid).sum() / batch.valid[..., 0].sum()
 
 
-def policy_shape(policy: Policy) -> tuple[int, int, int]:
-    """Return cameras, tokens and width of the trunk's output."""
-    position = policy.image.trunks[0].position
-    return len(policy.sizes.cameras), position.shape[1], position.shape[2]
-
-
-def pretrain(data: PictureSet, settings: PretrainSettings, sizes: PolicySizes, run: Run, data_digest: str, checkpoint_every: int = CHECKPOINT_EVERY) -> Policy:
+def pretrain(
+    data: PictureSet, settings: PretrainSettings, sizes: PolicySizes, run: Run, data_digest: str, checkpoint_every: int = CHECKPOINT_EVERY
+) -> Policy:
     """Train a policy, going on from the run's checkpoint when there is one."""
     torch.manual_seed(settings.seed)
     policy = Policy(sizes)
@@ -120,6 +123,12 @@ def pretrain(data: PictureSet, settings: PretrainSettings, sizes: PolicySizes, r
     return policy.eval()
 
 
+def refuse_existing(output: Path) -> None:
+    """Raise a `DmpelError` when there is a library already, before hours are spent."""
+    if (output / "manifest.json").exists():
+        raise DmpelError(f"{output} already holds a library; choose another --output, or remove it to pretrain anew")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders with LIBERO-layout HDF5 files, or such files")
@@ -136,6 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(arguments.threads)
     sizes = PolicySizes()
     files = demonstration_files(arguments.data)
+    refuse_existing(arguments.output)
     settings = PretrainSettings(arguments.seed, arguments.steps, arguments.batch)
     log = Run(arguments.run, "pretrain")
     data = PictureSet(load_all(files), sizes)
@@ -148,6 +158,14 @@ def run(arguments: argparse.Namespace) -> int:
         text_encoder=text.identity(),
         observation=OBSERVATION,
     )
-    log.summary({**asdict(settings), "tasks": data.sentences, "frames": len(data.timeline), "demonstrations": len(data.timeline.lengths), "library": str(library.path)})
+    log.summary(
+        {
+            **asdict(settings),
+            "tasks": data.sentences,
+            "frames": len(data.timeline),
+            "demonstrations": len(data.timeline.lengths),
+            "library": str(library.path),
+        }
+    )
     print(f"wrote {library.path}: backbone pretrained on {len(data.sentences)} tasks, {len(data.timeline)} frames")
     return 0

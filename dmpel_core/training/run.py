@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import numpy
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -25,12 +25,12 @@ class Run:
         self.folder = folder
         self.name = name
         folder.mkdir(parents=True, exist_ok=True)
-        self._writer = SummaryWriter
+        self._make_writer = SummaryWriter
         self._begun = time.monotonic()
 
     def steps(self, done: int, total: int) -> Iterator[tuple[int, "Report"]]:
         """Yield the steps that are left, each with a callable that takes its losses."""
-        writer = self._writer(str(self.folder), purge_step=done)
+        writer = self._make_writer(str(self.folder), purge_step=done)
         with tqdm(total=total, initial=done, desc=self.name, unit="step", mininterval=2, dynamic_ncols=True) as bar:
             report = Report(bar, writer, self.name)
             for step in range(done, total):
@@ -45,7 +45,9 @@ class Run:
 
     def summary(self, values: Mapping[str, object]) -> None:
         """Write `summary.json`: the values, minutes, machine and versions."""
-        text = json.dumps({**values, "minutes_in_last_process": round(self.minutes(), 2), "machine": machine(), "versions": versions()}, indent=2)
+        text = json.dumps(
+            {**values, "minutes_in_last_process": round(self.minutes(), 2), "machine": machine(), "versions": versions()}, indent=2
+        )
         (self.folder / "summary.json").write_text(text + "\n")
 
 
@@ -58,6 +60,7 @@ class Report:
         self._recent: dict[str, list[float]] = {}
 
     def __call__(self, **losses: float) -> None:
+        """Add the losses of this step."""
         for key, value in losses.items():
             self._recent.setdefault(key, []).append(value)
         if (self.step + 1) % LOG_EVERY == 0:
@@ -75,4 +78,4 @@ def machine() -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions that a result depends on."""
-    return {"dmpel": __version__, "python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
+    return {"dmpel": __version__, "python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}

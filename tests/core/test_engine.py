@@ -20,7 +20,10 @@ from tests.core.conftest import write_noise
 
 def observations(count: int) -> list[Observation]:
     rng = np.random.default_rng(0)
-    return [Observation(*rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8), rng.normal(size=7), rng.uniform(0, 0.04, 2)) for _ in range(count)]
+    return [
+        Observation(*rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8), rng.normal(size=7), rng.uniform(0, 0.04, 2))
+        for _ in range(count)
+    ]
 
 
 @pytest.fixture
@@ -81,7 +84,8 @@ def test_a_generation_loads_between_two_ticks_and_back(grown: Library) -> None:
     engine.reset()
     after = engine.tick(seen[0])
     assert (before.generation, middle.generation, after.generation) == (1, 2, 1)
-    assert middle.coefficients.shape == (6, 2) and engine.expert_names == ("open the drawer",)
+    assert middle.coefficients.shape == (6, 2)
+    assert engine.expert_names == ("open the drawer",)
     np.testing.assert_array_equal(before.action, after.action)
 
 

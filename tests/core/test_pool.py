@@ -23,7 +23,11 @@ def some_frames(policy: Policy, batch: int, ticks: int) -> Frames:
     generator = torch.Generator().manual_seed(1)
     pictures = torch.rand(batch * ticks, 2, 3, policy.sizes.pixels, policy.sizes.pixels, generator=generator)
     tokens = policy.image.trunk(pictures)
-    return Frames(tokens.view(batch, ticks, *tokens.shape[1:]), torch.randn(batch, ticks, 7, generator=generator), torch.rand(batch, ticks, 2, generator=generator))
+    return Frames(
+        tokens.view(batch, ticks, *tokens.shape[1:]),
+        torch.randn(batch, ticks, 7, generator=generator),
+        torch.rand(batch, ticks, 2, generator=generator),
+    )
 
 
 def means(policy: Policy, pool: ExpertPool | None, coefficients: Tensor | None) -> Tensor:

@@ -28,7 +28,7 @@ SETTINGS = LearnSettings(seed=1, steps=6, batch=3, weight_decay=0.1, views=2)
 
 def test_sequences_stand_beside_their_actions_and_stop_at_the_end() -> None:
     actions = np.arange(7)[:, None].repeat(7, 1)
-    timeline = Timeline([3, 4], actions)
+    timeline = Timeline([actions[:3], actions[3:]])
     batch = timeline.sequences(np.array([1, 3]), window=4, chunk=2)
     assert batch.index.tolist() == [[1, 2, 2, 2], [3, 4, 5, 6]]
     assert batch.valid.tolist() == [[[1, 1], [1, 0], [0, 0], [0, 0]], [[1, 1], [1, 1], [1, 1], [1, 0]]]
@@ -36,7 +36,7 @@ def test_sequences_stand_beside_their_actions_and_stop_at_the_end() -> None:
 
 
 def test_draws_stay_inside_a_demonstration_and_favour_no_frame() -> None:
-    timeline = Timeline([30, 4, 25], np.zeros((59, 7)))
+    timeline = Timeline([np.zeros((length, 7)) for length in (30, 4, 25)])
     starts = timeline.draw(np.random.default_rng(0), 20000, window=10)
     batch = timeline.sequences(starts, window=10, chunk=1)
     assert (timeline.last[starts] == timeline.last[batch.index.numpy()[:, -1]]).all()
@@ -54,7 +54,8 @@ def test_augmentation_is_the_same_for_all_ticks_of_a_sample_and_differs_between_
 def test_hidden_joints_are_hidden_for_the_whole_sample() -> None:
     state = disturb_state(torch.ones(200, 5, 9), noise=0.0, dropout=0.3, generator=torch.Generator().manual_seed(0))
     kept = state.mean((1, 2))
-    assert set(kept.tolist()) == {0.0, 1.0} and 0.6 < kept.mean() < 0.8
+    assert set(kept.tolist()) == {0.0, 1.0}
+    assert 0.6 < kept.mean() < 0.8
 
 
 def libraries_equal(first: Library, second: Library) -> bool:
@@ -77,7 +78,8 @@ def test_learning_leaves_every_old_byte_alone(library: Library, tmp_path: Path, 
     second = grow(first, write_noise(tmp_path / "b.hdf5", "turn on the stove", 10), tmp_path / "run-b")
     assert [expert.name for expert in second.experts] == ["open the drawer", "turn on the stove"]
     assert all(path.read_bytes() == content for path, content in before.items())
-    assert second.replay(0)["index"].shape[-1] == 1 and second.replay(1)["index"].shape[-1] == 2
+    assert second.replay(0)["index"].shape[-1] == 1
+    assert second.replay(1)["index"].shape[-1] == 2
     assert max(np.abs(value).max() for name, value in second.factors(1).items() if name.endswith(".B")) > 0
     grow(second, tmp_path / "b.hdf5", tmp_path / "run-c")
     assert read_library(second.path).generation == 2, "learning the same task again adds nothing"
@@ -137,7 +139,13 @@ def test_learning_killed_and_started_again_gives_the_same_library(library: Libra
     command = [sys.executable, "-c", LEARN]
     environment = {**os.environ, "DMPEL_CACHE": str(cache)}
     subprocess.run([*command, str(library.path), str(data), str(tmp_path / "run-1")], check=True, env=environment, capture_output=True)
-    victim = subprocess.Popen([*command, str(twin), str(data), str(tmp_path / "run-2")], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    victim = subprocess.Popen(
+        [*command, str(twin), str(data), str(tmp_path / "run-2")],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
     assert victim.stdout is not None
     for line in victim.stdout:
         if line == f"step {killed_at}\n":
