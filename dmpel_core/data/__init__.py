@@ -1,0 +1,1 @@
+"""Demonstrations on disk, and what training makes of them."""

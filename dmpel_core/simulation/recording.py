@@ -7,7 +7,7 @@ import numpy as np
 
 from dmpel_core.data.hdf5 import Demonstration
 from dmpel_core.simulation.environment import Environment
-from dmpel_core.simulation.expert import PHASES, Expert, Stuck
+from dmpel_core.simulation.expert import PHASES, Expert, StuckError
 from dmpel_core.simulation.expert.motion import OPEN
 
 SETTLE_TICKS = 5
@@ -33,9 +33,9 @@ def settle(environment: Environment) -> int:
 
 
 def _at_rest(environment: Environment) -> bool:
-    model, free = environment.model, mujoco.mjtJoint.mjJNT_FREE
-    speeds = [environment.data.qvel[address : address + 6] for address, kind in zip(model.jnt_dofadr, model.jnt_type, strict=True) if kind == int(free)]
-    return not speeds or bool(np.abs(speeds).max() < _AT_REST)
+    model = environment.model
+    addresses = model.jnt_dofadr[model.jnt_type == int(mujoco.mjtJoint.mjJNT_FREE)]
+    return all(np.abs(environment.data.qvel[address : address + 6]).max() < _AT_REST for address in addresses)
 
 
 def record_episode(environment: Environment, state: np.ndarray, *, attempt: int, disturb: Disturb, longest: int) -> Demonstration:
@@ -52,7 +52,7 @@ def record_episode(environment: Environment, state: np.ndarray, *, attempt: int,
         longest: Ticks after which the episode counts as failed.
 
     Raises:
-        Stuck: The expert failed.
+        StuckError: The expert failed.
     """
     environment.reset(state)
     settled = settle(environment)
@@ -62,13 +62,14 @@ def record_episode(environment: Environment, state: np.ndarray, *, attempt: int,
     while not (environment.success() and _let_go(phases)):
         action = expert.act()
         if action is None or len(ticks) >= longest:
-            raise Stuck(f"{environment.task.instruction!r} is not solved after {len(ticks)} ticks")
+            raise StuckError(f"{environment.task.instruction!r} is not solved after {len(ticks)} ticks")
         executed = disturb(action, expert.phase)
         ticks.append({**_observed(environment), "actions": action, "executed_actions": executed})
         phases.append(expert.phase)
         environment.step(executed)
     numbers = np.array([PHASES.index(phase) for phase in phases], np.uint8)
-    return Demonstration(**_stacked(ticks), phases=numbers, phase_names=PHASES, initial_state=np.array(state), attributes={"settle_ticks": settled})
+    notes = {"settle_ticks": settled}
+    return Demonstration(**_stacked(ticks), phases=numbers, phase_names=PHASES, initial_state=np.array(state), attributes=notes)
 
 
 def _let_go(phases: list[str]) -> bool:

@@ -12,7 +12,7 @@ from dmpel_core.simulation.expert.skills.pick_place import Spot, pick, place
 from dmpel_core.simulation.expert.skills.push import push
 from dmpel_core.simulation.expert.skills.shelve import shelve
 from dmpel_core.simulation.expert.skills.stove import turn_on
-from dmpel_core.simulation.expert.stuck import Stuck
+from dmpel_core.simulation.expert.stuck import StuckError
 
 PHASES = ("reach", "align", "grasp", "lift", "transport", "place", "release", "retreat", "open", "close", "turn", "push", "wait")
 """Names of what the expert may be doing at a tick."""
@@ -58,7 +58,7 @@ class Expert:
         """Return the clean action for the current state, (7,) in [-1, 1]; None when there is nothing left to do.
 
         Raises:
-            Stuck: This attempt has failed.
+            StuckError: This attempt has failed.
         """
         return next(self._actions, None)
 
@@ -73,11 +73,11 @@ class Expert:
         single: dict[str, Callable[..., Actions]] = {"open": open_drawer, "close": close_drawer, "turnon": turn_on}
         if kind in single and len(names) == 1:
             if kind != "turnon" and not self._scene.has_site(names[0]):
-                raise Stuck(f"no skill for ({' '.join(predicate)}): only drawers can be opened and closed")
+                raise StuckError(f"no skill for ({' '.join(predicate)}): only drawers can be opened and closed")
             return single[kind](self._arm, self._scene, names[0], attempt=self._attempt)
         if kind in ("on", "in") and len(names) == 2:
             return self._put_into_region(*names) if self._scene.has_site(names[1]) else self._put_on_object(*names)
-        raise Stuck(f"no skill for ({' '.join(predicate)}); known predicates: {', '.join(_ORDER)}")
+        raise StuckError(f"no skill for ({' '.join(predicate)}); known predicates: {', '.join(_ORDER)}")
 
     def _put_on_object(self, name: str, support: str) -> Actions:
         centre = self._scene.position(support)[:2]
@@ -86,27 +86,42 @@ class Expert:
         return self._pick_and_place(name, Spot(centre, float(under[:, 2].max()), drop=0.004, support=support))
 
     def _put_into_region(self, name: str, region: str) -> Actions:
-        owner, centre = self._scene.site_owner(region), self._scene.site_position(region)
+        owner = self._scene.site_owner(region)
         if owner is None:
-            return self._put_on_table(name, region, centre)
-        if "basket" in owner:
-            return self._drop(name, Spot(centre[:2], self._scene.bottom(owner) + 0.02, drop=0.02))
-        if "desk_caddy" in owner:
-            return shelve(self._arm, self._scene, name, centre[:2], attempt=self._attempt)
-        if "cabinet" in owner and not region.endswith("_top_side"):
-            return self._put_into_drawer(name, region)
-        if "wine_rack" in owner:
-            return self._pick_and_place(name, Spot(centre[:2], centre[2], drop=0.003))
+            return self._put_on_table(name, region)
         if region.endswith("_cook_region"):
             return self._put_on_burner(name, region, owner)
-        if "microwave" in owner:
-            raise Stuck(f"no skill puts {name} into {owner}")
+        containers = {"basket": self._put_into_basket, "desk_caddy": self._put_into_caddy, "wine_rack": self._put_on_rack}
+        containers |= {"microwave": self._refuse} if region.endswith("_heating_region") else {}
+        containers |= {"cabinet": self._put_into_drawer} if not region.endswith("_top_side") else {}
+        for kind, put in containers.items():
+            if kind in owner:
+                return put(name, region)
+        centre = self._scene.site_position(region)
         return self._pick_and_place(name, Spot(centre[:2], centre[2], drop=0.008, support=owner))
 
-    def _put_on_table(self, name: str, region: str, centre: np.ndarray) -> Actions:
+    def _refuse(self, name: str, region: str) -> Actions:
+        raise StuckError(f"no skill puts {name} into {region}")
+
+    def _put_into_basket(self, name: str, region: str) -> Actions:
+        owner = self._scene.site_owner(region)
+        assert owner is not None
+        spot = Spot(self._scene.site_position(region)[:2], self._scene.bottom(owner) + 0.02, drop=0.02)
+        yield from pick(self._arm, self._scene, name, choice=self._attempt)  # the hand may go between the walls
+        yield from place(self._arm, self._scene, name, spot)
+
+    def _put_into_caddy(self, name: str, region: str) -> Actions:
+        return shelve(self._arm, self._scene, name, self._scene.site_position(region)[:2], attempt=self._attempt)
+
+    def _put_on_rack(self, name: str, region: str) -> Actions:
+        centre = self._scene.site_position(region)
+        return self._pick_and_place(name, Spot(centre[:2], centre[2], drop=0.003))
+
+    def _put_on_table(self, name: str, region: str) -> Actions:
+        centre = self._scene.site_position(region)[:2]
         if name.startswith("plate") and "stove_front" in region:
-            return push(self._arm, self._scene, name, centre[:2], attempt=self._attempt)
-        return self._pick_and_place(name, Spot(centre[:2], self._scene.table_height, drop=0.006))
+            return push(self._arm, self._scene, name, centre, attempt=self._attempt)
+        return self._pick_and_place(name, Spot(centre, self._scene.table_height, drop=0.006))
 
     def _put_on_burner(self, name: str, region: str, owner: str) -> Actions:
         centre = self._scene.site_position(region)
@@ -121,7 +136,7 @@ class Expert:
         if abs(scene.joint_position(drawer.joint)) < WIDE_OPEN:
             yield from open_drawer(arm, scene, region, attempt=self._attempt, distance=0.15)
 
-        def prefer(centre: np.ndarray, yaw: float, height: float) -> float:
+        def prefer(_centre: np.ndarray, yaw: float) -> float:
             side = np.array([-np.sin(yaw), np.cos(yaw)])  # keep the hand's long side parallel to the cabinet's front
             return 3.0 * abs(float(side @ drawer.out[:2]))
 
@@ -132,9 +147,4 @@ class Expert:
 
     def _pick_and_place(self, name: str, spot: Spot) -> Actions:
         yield from pick(self._arm, self._scene, name, choice=self._attempt, spot=spot)
-        yield from place(self._arm, self._scene, name, spot)
-
-    def _drop(self, name: str, spot: Spot) -> Actions:
-        """Pick and place where the hand may go between walls."""
-        yield from pick(self._arm, self._scene, name, choice=self._attempt)
         yield from place(self._arm, self._scene, name, spot)

@@ -31,8 +31,8 @@ _SHALLOW = 0.020
 _WIDEST, _OFF_CENTRE = 0.070, 0.012
 _SAME_DISTANCE, _SAME_YAW = 0.012, 0.3
 
-Preference = Callable[[np.ndarray, float, float], float]
-"""Extra cost of a grasp from its centre (2,) [m], yaw [rad] and height [m]."""
+Preference = Callable[[np.ndarray, float], float]
+"""Extra cost of a grasp from its centre (2,) [m] and yaw [rad]."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ class _Search:
 
     def _centres(self) -> np.ndarray:
         low, high = self.object[:, :2].min(axis=0), self.object[:, :2].max(axis=0)
-        grid = np.stack(np.meshgrid(*(np.arange(a, b + 1e-6, _CENTRE_SPACING) for a, b in zip(low, high, strict=True)), indexing="ij"), axis=-1)
+        axes = [np.arange(start, end + 1e-6, _CENTRE_SPACING) for start, end in zip(low, high, strict=True)]
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
         return np.concatenate([[self.middle, self.object[:, :2].mean(axis=0)], grid.reshape(-1, 2)])
 
     def _at_depths(self, centre: np.ndarray, yaw: float, heights: np.ndarray, along: np.ndarray, across: np.ndarray) -> Iterator[Grasp]:
@@ -151,7 +152,7 @@ class _Search:
             if np.count_nonzero(held) >= 2:
                 score = self._score(centre, yaw, top - height + FINGERTIP, along[held], across[held])
                 if score is not None:
-                    extra = self.prefer(centre, yaw, height) if self.prefer else 0.0
+                    extra = self.prefer(centre, yaw) if self.prefer else 0.0
                     yield Grasp(score + extra, centre, float(yaw), float(height))
 
     def _score(self, centre: np.ndarray, yaw: float, depth: float, along: np.ndarray, across: np.ndarray) -> float | None:

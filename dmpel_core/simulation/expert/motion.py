@@ -88,10 +88,10 @@ class Arm:
                 integral = np.clip(integral + error * _INTEGRAL_GAIN, -_INTEGRAL_LIMIT, _INTEGRAL_LIMIT)
             yield self._action(_limited((error + integral) * _POSITION_GAIN, speed), _limited(turn * _ROTATION_GAIN, _ROTATION_LIMIT))
 
-    def raise_to(self, height: float, **options: float) -> Actions:
-        """Move straight up or down to a height [m], whatever the rotation; options as for `move`."""
+    def raise_to(self, height: float, *, within: float = 0.03, ticks: int = 80) -> Actions:
+        """Move straight up or down to a height [m], whatever the rotation; `within` [m] and `ticks` as for `move`."""
         x, y, _ = self.position
-        yield from self.move(np.array([x, y, height]), **{"within": 0.03, "within_angle": 9.0, **options})
+        yield from self.move(np.array([x, y, height]), within=within, within_angle=9.0, ticks=ticks)
 
     def hold(self, ticks: int, gripper: float | None = None) -> Actions:
         """Stay for some ticks, to let the fingers close or open."""

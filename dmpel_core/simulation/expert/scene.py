@@ -28,7 +28,10 @@ class Scene:
             if name.endswith(_ROOT_SUFFIX) and not name.startswith(_ROBOT_PREFIXES) and model.body_parentid[body] == 0
         }
         self._owner = {body: name for name, root in self.objects.items() for body in self._bodies_below(root)}
-        self._geoms = {name: [geom for geom in self._solid_geoms() if self._owner.get(int(model.geom_bodyid[geom])) == name] for name in self.objects}
+        self._solid = [geom for geom in range(model.ngeom) if _is_solid(model, geom)]
+        self._geoms = {
+            name: [geom for geom in self._solid if self._owner.get(int(model.geom_bodyid[geom])) == name] for name in self.objects
+        }
         self._local: dict[int, np.ndarray] = {}
         self.table_height = self._find_table_height()
 
@@ -59,14 +62,14 @@ class Scene:
 
     def geoms_of_body(self, body: int) -> list[int]:
         """Return the solid geoms fixed to one body."""
-        return [geom for geom in self._solid_geoms() if self.model.geom_bodyid[geom] == body]
+        return [geom for geom in self._solid if self.model.geom_bodyid[geom] == body]
 
     def bottom(self, name: str) -> float:
         """Return the height of an object's lowest point [m]."""
         return float(self.cloud(name)[:, 2].min())
 
     def height_along(self, start: np.ndarray, end: np.ndarray, radius: float, without: tuple[str, ...] = ()) -> float:
-        """Return the highest point of the scene within `radius` [m] of a straight way seen from above, at least the table's height [m]."""
+        """Return the highest point within `radius` [m] of a straight way seen from above, the table's height if there is none [m]."""
         cloud = self.cloud_without(*without)
         way = (end - start)[:2]
         along = np.clip((cloud[:, :2] - start[:2]) @ way / max(way @ way, 1e-12), 0, 1)
@@ -98,7 +101,9 @@ class Scene:
         """Return the joint that moves a region, for example the slide of a drawer."""
         body = int(self.model.site(name).bodyid[0])
         if self.model.body_jntnum[body] != 1:
-            raise DmpelError(f"region {name!r} moves on {self.model.body_jntnum[body]} joints; the expert opens regions that move on exactly one")
+            raise DmpelError(
+                f"region {name!r} moves on {self.model.body_jntnum[body]} joints; the expert opens regions that move on exactly one"
+            )
         return int(self.model.body_jntadr[body])
 
     def joint_position(self, joint: int) -> float:
@@ -117,19 +122,18 @@ class Scene:
                 below.add(body)
         return below
 
-    def _solid_geoms(self) -> list[int]:
-        model = self.model
-        return [geom for geom in range(model.ngeom) if (model.geom_contype[geom] or model.geom_conaffinity[geom]) and model.geom_type[geom] in SAMPLED_TYPES]
-
     def _find_table_height(self) -> float:
         """Return the top of the highest solid box or plane that is neither object nor robot [m]."""
+        model = self.model
         heights = []
-        for geom in range(self.model.ngeom):
-            body = int(self.model.geom_bodyid[geom])
-            if body in self._owner or self.model.body(body).name.startswith(_ROBOT_PREFIXES) or not self.model.geom_contype[geom]:
-                continue
-            kind = mujoco.mjtGeom(self.model.geom_type[geom])
-            if kind in (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_BOX):
-                thickness = self.model.geom_size[geom][2] if kind == mujoco.mjtGeom.mjGEOM_BOX else 0.0
+        for geom in range(model.ngeom):
+            body, kind = int(model.geom_bodyid[geom]), mujoco.mjtGeom(model.geom_type[geom])
+            known = body in self._owner or model.body(body).name.startswith(_ROBOT_PREFIXES)
+            if not known and model.geom_contype[geom] and kind in (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_BOX):
+                thickness = model.geom_size[geom][2] if kind == mujoco.mjtGeom.mjGEOM_BOX else 0.0
                 heights.append(float(self.data.geom_xpos[geom][2] + thickness))
         return max(heights)
+
+
+def _is_solid(model: mujoco.MjModel, geom: int) -> bool:
+    return bool(model.geom_contype[geom] or model.geom_conaffinity[geom]) and int(model.geom_type[geom]) in SAMPLED_TYPES

@@ -3,5 +3,5 @@
 from dmpel_core.errors import DmpelError
 
 
-class Stuck(DmpelError):
+class StuckError(DmpelError):
     """The expert cannot finish this attempt; another attempt, noise or placement may work."""

@@ -7,7 +7,7 @@ import numpy as np
 from dmpel_core.simulation.expert.motion import CLOSE, OPEN, Actions, Arm
 from dmpel_core.simulation.expert.rotations import about, down, half_turn
 from dmpel_core.simulation.expert.scene import Scene
-from dmpel_core.simulation.expert.stuck import Stuck
+from dmpel_core.simulation.expert.stuck import StuckError
 
 WIDE_OPEN = 0.10
 """A drawer pulled out this far takes an object [m]."""
@@ -46,7 +46,7 @@ def open_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0, distan
     """Grip the handle, pull the drawer out by `distance` [m] and leave it.
 
     Raises:
-        Stuck: The handle slipped out of the fingers.
+        StuckError: The handle slipped out of the fingers.
     """
     drawer = find_drawer(scene, region)
     rotation = _facing(drawer.out, _GRASP_TILTS[(attempt // 4) % 2], across=False)
@@ -55,8 +55,9 @@ def open_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0, distan
     arm.phase = "open"
     pulled = lambda: abs(scene.joint_position(drawer.joint)) > distance  # noqa: E731
     yield from arm.move(arm.position + drawer.out * 0.20, rotation, within=0.01, within_angle=9.0, ticks=90, speed=0.7, until=pulled)
-    if abs(scene.joint_position(drawer.joint)) < WIDE_OPEN:
-        raise Stuck(f"the drawer of {region} moved {abs(scene.joint_position(drawer.joint)):.3f} m, less than {WIDE_OPEN} m: the handle slipped")
+    moved = abs(scene.joint_position(drawer.joint))
+    if moved < WIDE_OPEN:
+        raise StuckError(f"the drawer of {region} moved {moved:.3f} m, less than {WIDE_OPEN} m: the handle slipped")
     arm.phase = "release"
     yield from arm.hold(4, OPEN)
     arm.phase = "retreat"
@@ -94,7 +95,7 @@ def close_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0) -> Ac
 
 
 def _facing(out: np.ndarray, tilt: float, *, across: bool) -> np.ndarray:
-    """Return the hand tipped by `tilt` [deg] from looking down to looking against `out`; fingers close along `out`, or across it."""
+    """Return the hand tipped by `tilt` [deg] from looking down to looking against `out`, its fingers closing along or across it."""
     quarter = 0.0 if across else np.pi / 2
     yaw = half_turn(np.arctan2(out[1], out[0]) - quarter)
     axis = np.cross([0.0, 0.0, -1.0], -out)

@@ -7,7 +7,7 @@ import numpy as np
 from dmpel_core.simulation.expert.grasps import Carry, Preference, plan_grasps
 from dmpel_core.simulation.expert.motion import CLOSE, OPEN, Actions, Arm
 from dmpel_core.simulation.expert.scene import Scene
-from dmpel_core.simulation.expert.stuck import Stuck
+from dmpel_core.simulation.expert.stuck import StuckError
 
 _CARRY_CLEARANCE = 0.035
 _REACH_CLEARANCE = 0.05
@@ -54,12 +54,11 @@ def pick(
         must_lift: Whether an object left behind is a failure.
 
     Raises:
-        Stuck: There is no grasp, or the object slipped.
+        StuckError: There is no grasp, or the object slipped.
     """
-    carry = None if spot is None else Carry(np.append(spot.centre, spot.surface + spot.drop) - np.append(scene.position(name)[:2], scene.bottom(name)), spot.support)
-    grasps = plan_grasps(scene, name, choice + 1, prefer, carry)
+    grasps = plan_grasps(scene, name, choice + 1, prefer, None if spot is None else _way_to(spot, scene, name))
     if not grasps:
-        raise Stuck(f"no grasp of {name} is free of collisions")
+        raise StuckError(f"no grasp of {name} is free of collisions")
     grasp = grasps[choice % len(grasps)]
     yield from _approach(arm, scene, grasp.position, grasp.rotation)
     start = scene.position(name)[2]
@@ -68,7 +67,12 @@ def pick(
     yield from arm.move(arm.position + [0, 0, lift], grasp.rotation, within=0.01, ticks=40, speed=0.5)
     rise = scene.position(name)[2] - start
     if must_lift and rise < lift / 2:
-        raise Stuck(f"{name} rose by {rise:.3f} m, not {lift:.3f} m: it slipped out of the fingers")
+        raise StuckError(f"{name} rose by {rise:.3f} m, not {lift:.3f} m: it slipped out of the fingers")
+
+
+def _way_to(spot: Spot, scene: Scene, name: str) -> Carry:
+    start = np.append(scene.position(name)[:2], scene.bottom(name))
+    return Carry(np.append(spot.centre, spot.surface + spot.drop) - start, spot.support)
 
 
 def _approach(arm: Arm, scene: Scene, grip: np.ndarray, rotation: np.ndarray) -> Actions:
@@ -101,7 +105,11 @@ def lower(arm: Arm, scene: Scene, name: str, spot: Spot) -> Actions:
     """Lower the held object onto its spot."""
     height = spot.surface + spot.drop + arm.position[2] - scene.bottom(name)
     goal = _hand_over(arm, scene, name, spot, height)
-    yield from arm.move(goal, within_angle=0.3, ticks=70, speed=0.5, until=lambda: spot.support is not None and scene.in_contact(name, spot.support))
+
+    def touches() -> bool:
+        return spot.support is not None and scene.in_contact(name, spot.support)
+
+    yield from arm.move(goal, within_angle=0.3, ticks=70, speed=0.5, until=touches)
 
 
 def let_go(arm: Arm, rise: float = 0.10) -> Actions:

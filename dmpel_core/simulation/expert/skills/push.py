@@ -27,7 +27,7 @@ def _slide_gripped(arm: Arm, scene: Scene, name: str, target: np.ndarray, choice
     origin = scene.position(name)[:2].copy()
     way = _unit(target - origin)
 
-    def prefer(centre: np.ndarray, yaw: float, height: float) -> float:
+    def prefer(centre: np.ndarray, _yaw: float) -> float:
         return -12.0 * abs(float((centre - origin) @ way))  # the rim in front or behind, where pulling does not turn it
 
     yield from pick(arm, scene, name, choice=choice, prefer=prefer, lift=0.008, must_lift=False)

@@ -7,7 +7,7 @@ import numpy as np
 from dmpel_core.simulation.expert.motion import CLOSE, OPEN, Actions, Arm
 from dmpel_core.simulation.expert.rotations import down, half_turn
 from dmpel_core.simulation.expert.scene import Scene
-from dmpel_core.simulation.expert.stuck import Stuck
+from dmpel_core.simulation.expert.stuck import StuckError
 
 _TWISTED, _PUSHED, _LEAST = 0.8, 0.9, 0.5
 """Knob positions at which a twist ends, a push ends, and below which it has failed [rad]."""
@@ -52,7 +52,7 @@ def turn_on(arm: Arm, scene: Scene, stove: str, *, attempt: int = 0) -> Actions:
     """Turn the knob of a stove; every third attempt pushes instead of twisting.
 
     Raises:
-        Stuck: The knob did not turn far enough.
+        StuckError: The knob did not turn far enough.
     """
     knob = find_knob(scene, stove)
     if attempt % 3 == 2:
@@ -110,4 +110,4 @@ def _push(arm: Arm, scene: Scene, knob: Knob, variant: int) -> Actions:
 def _check(scene: Scene, knob: Knob) -> None:
     position = scene.joint_position(knob.joint)
     if position < _LEAST:
-        raise Stuck(f"the knob turned to {position:.2f} rad, less than {_LEAST} rad: the lever slipped")
+        raise StuckError(f"the knob turned to {position:.2f} rad, less than {_LEAST} rad: the lever slipped")
