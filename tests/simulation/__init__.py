@@ -1,0 +1,1 @@
+"""Tests of the simulator, its pictures, and the scripted expert."""
