@@ -14,6 +14,9 @@ import numpy as np
 
 from dmpel_core.errors import DmpelError
 
+LARGEST = 2**32
+"""Bytes of the largest data set that is read: compressed, a far larger one could hide in a small file."""
+
 
 class DemonstrationError(DmpelError):
     """A demonstration file that is damaged, unsafe or not in LIBERO's layout."""
@@ -48,6 +51,10 @@ def child_data(parent: h5py.Group, name: str, length: int | None = None) -> h5py
         )
     if member.dtype.kind not in "fiu":
         raise DemonstrationError(f"{_place(parent, name)} holds {member.dtype}, expected plain numbers")
+    if member.size * member.dtype.itemsize > LARGEST:
+        raise DemonstrationError(
+            f"{_place(parent, name)} has shape {member.shape} of {member.dtype}, more than the {LARGEST} bytes allowed"
+        )
     if length is not None and member.shape[:1] != (length,):
         raise DemonstrationError(f"{_place(parent, name)} has shape {member.shape}, but the demonstration has {length} actions")
     return member
@@ -90,9 +97,8 @@ def json_attribute(path: Path | str, text: str, name: str) -> dict:
 def _child(parent: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
     link = parent.get(name, getlink=True)
     if link is None:
-        raise DemonstrationError(
-            f"{_place(parent, name)} is missing; expected LIBERO's layout, found {', '.join(parent) or 'nothing'} there"
-        )
+        found = ", ".join(parent) or "nothing"
+        raise DemonstrationError(f"{_place(parent, name)} is missing; expected LIBERO's layout, found {found}")
     if not isinstance(link, h5py.HardLink):
         raise DemonstrationError(f"{_place(parent, name)} is a {type(link).__name__}; only data in the file itself is read, copy it in")
     return parent[name]
