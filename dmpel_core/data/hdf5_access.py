@@ -52,9 +52,7 @@ def child_data(parent: h5py.Group, name: str, length: int | None = None) -> h5py
     if member.dtype.kind not in "fiu":
         raise DemonstrationError(f"{_place(parent, name)} holds {member.dtype}, expected plain numbers")
     if member.size * member.dtype.itemsize > LARGEST:
-        raise DemonstrationError(
-            f"{_place(parent, name)} has shape {member.shape} of {member.dtype}, more than the {LARGEST} bytes allowed"
-        )
+        raise DemonstrationError(f"{_place(parent, name)} has shape {member.shape} of {member.dtype}, more than {LARGEST} bytes")
     if length is not None and member.shape[:1] != (length,):
         raise DemonstrationError(f"{_place(parent, name)} has shape {member.shape}, but the demonstration has {length} actions")
     return member

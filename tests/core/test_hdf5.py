@@ -23,6 +23,8 @@ from dmpel_core.data.hdf5 import (
 
 TASK = TaskRecord("put the bowl on the plate", "libero_goal", "libero_tabletop", "bowl.bddl", "(define (problem x))", {"robots": ["Panda"]})
 
+ARRAYS = ("actions", "executed_actions", "agentview", "eye_in_hand", "joints", "gripper", "ee_pos", "ee_ori", "states", "phases")
+
 
 def make(length: int, seed: int = 0) -> Demonstration:
     rng = np.random.default_rng(seed)
@@ -211,7 +213,7 @@ def test_bad_files_are_refused(ours: Path, damage: Callable[[h5py.File], None], 
 
 def test_data_that_unpacks_to_too_much_is_refused(ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hdf5_access, "LARGEST", 1000)
-    with pytest.raises(DemonstrationError, match="more than the 1000 bytes"):
+    with pytest.raises(DemonstrationError, match="more than 1000 bytes"):
         read_demonstration(ours, "demo_5")
 
 

@@ -1,0 +1,182 @@
+"""The expert: one real task, and its parts on scenes of a few boxes."""
+
+import mujoco
+import numpy as np
+import pytest
+
+from dmpel_core.simulation.environment import Environment
+from dmpel_core.simulation.expert import PHASES, Expert, StuckError
+from dmpel_core.simulation.expert.grasps import Carry, Grasp, plan_grasps
+from dmpel_core.simulation.expert.motion import Arm
+from dmpel_core.simulation.expert.perturbation import Perturbation
+from dmpel_core.simulation.expert.rotations import DOWN, about, down, half_turn, rotation_vector
+from dmpel_core.simulation.expert.scene import Scene
+from dmpel_core.simulation.recording import record_episode, settle
+
+TABLE = """
+<mujoco>
+  <worldbody>
+    <body name="table" pos="0 0 0.4"><geom type="box" size="0.5 0.5 0.4"/></body>
+    <body name="brick_1_main" pos="0 0 0.82"><geom type="box" size="0.05 0.015 0.02"/></body>
+    <body name="wall_1_main" pos="0 0.3 0.9"><geom type="box" size="0.2 0.01 0.1"/><site name="wall_1_top_side" pos="0 0 0.1"/></body>
+    <body name="hand" mocap="true" pos="0 0 1.1" quat="0 1 0 0"><site name="gripper0_grip_site"/></body>
+    {more}
+  </worldbody>
+</mujoco>
+"""
+
+
+def table(more: str = "") -> tuple[mujoco.MjModel, mujoco.MjData]:
+    model = mujoco.MjModel.from_xml_string(TABLE.format(more=more))
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    return model, data
+
+
+def test_bowl_is_put_on_the_plate_and_let_go(bowl_on_plate: Environment) -> None:
+    found = record_episode(
+        bowl_on_plate, bowl_on_plate.task.initial_states[0], attempt=0, disturb=Perturbation(0.0, np.random.default_rng(0)), longest=250
+    )
+    assert bowl_on_plate.success()
+    assert found.phases is not None
+    named = [PHASES[number] for number in found.phases]
+    assert list(dict.fromkeys(named))[:5] == ["reach", "grasp", "lift", "transport", "place"]
+    assert found.actions[-1, 6] == -1
+    assert bowl_on_plate.gripper()[0] > found.gripper[:, 0].min() + 0.005
+    assert np.abs(found.actions).max() <= 1
+    np.testing.assert_array_equal(found.actions, found.executed_actions)
+
+
+def test_disturbed_episode_is_labelled_with_clean_actions_at_what_was_seen(bowl_on_plate: Environment) -> None:
+    asked: list[tuple[np.ndarray, np.ndarray]] = []
+    disturb = Perturbation(0.1, np.random.default_rng(1))
+
+    def remember(action: np.ndarray, phase: str) -> np.ndarray:
+        asked.append((action, bowl_on_plate.state()))
+        return disturb(action, phase)
+
+    found = record_episode(bowl_on_plate, bowl_on_plate.task.initial_states[1], attempt=0, disturb=remember, longest=250)
+    assert found.states is not None
+    assert found.initial_state is not None
+    np.testing.assert_array_equal(found.actions, [action for action, _ in asked])
+    np.testing.assert_array_equal(found.states, [state for _, state in asked])
+    assert (np.abs(found.actions - found.executed_actions)[:, :6].max(axis=1) > 0).mean() > 0.9
+    bowl_on_plate.reset(found.initial_state)
+    settle(bowl_on_plate)
+    for executed, state in zip(found.executed_actions, found.states, strict=True):
+        np.testing.assert_array_equal(bowl_on_plate.state(), state)
+        bowl_on_plate.step(executed)
+    assert bowl_on_plate.success()
+
+
+def test_an_episode_that_takes_too_long_is_given_up(bowl_on_plate: Environment) -> None:
+    with pytest.raises(StuckError, match="not solved after 3 ticks"):
+        record_episode(bowl_on_plate, bowl_on_plate.task.initial_states[0], attempt=0, disturb=lambda action, _: action, longest=3)
+
+
+def test_moves_lead_back_from_wherever_the_hand_was_pushed() -> None:
+    model, data = table()
+    arm = Arm(model, data)
+    goal = np.array([0.2, 0.0, 1.0])
+    actions = arm.move(goal, ticks=100)
+    for place in ([0.0, 0.0, 1.1], [0.4, 0.1, 0.9], [0.2, -0.3, 1.0]):
+        data.mocap_pos[0] = place
+        mujoco.mj_forward(model, data)
+        pushed = next(actions)[:3]
+        towards = goal - place
+        assert pushed @ towards > 0.999 * np.linalg.norm(pushed) * np.linalg.norm(towards)
+    data.mocap_pos[0] = goal
+    data.mocap_quat[0] = [0, 2**-0.5, 2**-0.5, 0]
+    mujoco.mj_forward(model, data)
+    assert next(actions, None) is None
+
+
+def test_moves_end_when_the_hand_is_stopped_near_the_goal() -> None:
+    model, data = table()
+    arm = Arm(model, data)
+    arm.rotation_goal = arm.rotation
+    assert 10 < len(list(arm.move(arm.position + [0, 0, -0.01]))) < 20
+
+
+def test_scene_knows_objects_and_table() -> None:
+    scene = Scene(*table())
+    assert set(scene.objects) == {"brick_1", "wall_1"}
+    assert scene.table_height == pytest.approx(0.8)
+    np.testing.assert_allclose(np.ptp(scene.cloud("brick_1"), axis=0), [0.10, 0.03, 0.04], atol=1e-6)
+    assert scene.bottom("brick_1") == pytest.approx(0.8)
+    assert scene.site_owner("wall_1_top_side") == "wall_1"
+    assert scene.height_along(np.array([0, 0.2, 1]), np.array([0, 0.4, 1]), 0.05) == pytest.approx(1.0)
+    assert scene.height_along(np.array([0, -0.4, 1]), np.array([0, -0.3, 1]), 0.05) == pytest.approx(0.8)
+
+
+def test_contacts_are_seen() -> None:
+    lid = '<body name="lid_1_main" pos="0 0 0.8595"><freejoint/><geom type="box" size="0.02 0.02 0.02"/></body>'
+    scene = Scene(*table(lid))
+    assert scene.in_contact("lid_1", "brick_1")
+    assert not scene.in_contact("lid_1", "wall_1")
+
+
+def test_grasps_close_across_the_thin_side() -> None:
+    best = plan_grasps(Scene(*table()), "brick_1", 1)[0]
+    assert abs(half_turn(best.yaw)) < 0.3
+    np.testing.assert_allclose(best.centre, [0, 0], atol=0.02)
+    assert 0.8 < best.height < 0.84
+
+
+def test_grasps_differ() -> None:
+    grasps = plan_grasps(Scene(*table()), "brick_1", 4)
+    assert len(grasps) >= 4
+    assert not any(one.resembles(other) for place, one in enumerate(grasps) for other in grasps[:place])
+    assert Grasp(0, np.zeros(2), np.pi / 2, 0).resembles(Grasp(0, np.zeros(2), -np.pi / 2, 0))
+
+
+def test_grasps_avoid_neighbours() -> None:
+    block = '<body name="block_1_main" pos="0.04 0.045 0.85"><geom type="box" size="0.03 0.01 0.05"/></body>'
+    for grasp in plan_grasps(Scene(*table(block)), "brick_1", 4):
+        assert grasp.centre[0] < 0.01
+
+
+def test_grasps_leave_room_where_the_object_goes() -> None:
+    block = '<body name="block_1_main" pos="0.04 -0.255 0.85"><geom type="box" size="0.03 0.01 0.05"/></body>'
+    carry = Carry(np.array([0, -0.3, 0]))
+    assert max(grasp.centre[0] for grasp in plan_grasps(Scene(*table(block)), "brick_1", 12)) > 0.01
+    assert max(grasp.centre[0] for grasp in plan_grasps(Scene(*table(block)), "brick_1", 12, carry=carry)) < 0.01
+
+
+def test_unknown_goals_are_refused() -> None:
+    model, data = table()
+    for goal in (("open", "wall_1"), ("fold", "brick_1"), ("on", "brick_1")):
+        with pytest.raises(StuckError, match="no skill for"):
+            Expert(model, data, (goal,)).act()
+
+
+def test_rotations() -> None:
+    np.testing.assert_allclose(down(), DOWN, atol=1e-12)
+    np.testing.assert_allclose(rotation_vector(about(np.array([0, 0, 1.0]), 0.3)), [0, 0, 0.3], atol=1e-12)
+    np.testing.assert_allclose(rotation_vector(down(0.4) @ down(0.1).T), [0, 0, 0.3], atol=1e-12)
+    assert half_turn(np.pi * 0.75) == pytest.approx(-np.pi / 4)
+
+
+def test_perturbation_keeps_gripper_and_bounds() -> None:
+    disturb = Perturbation(0.5, np.random.default_rng(0))
+    action = np.array([1.0, -1, 0.5, 0, 0, 0, 1])
+    disturbed = np.array([disturb(action, "reach") for _ in range(300)])
+    assert (disturbed[:, 6] == 1).all()
+    assert np.abs(disturbed).max() <= 1
+    assert disturbed[:, 2].std() > 0.1
+
+
+def test_perturbation_spares_precise_phases() -> None:
+    action = np.array([0.2, 0, 0, 0, 0, 0, 1.0])
+    spread = {}
+    for phase in ("reach", "turn"):
+        disturb = Perturbation(0.1, np.random.default_rng(0))
+        spread[phase] = np.std([disturb(action, phase)[0] for _ in range(300)])
+    assert spread["turn"] < 0.2 * spread["reach"]
+
+
+def test_no_perturbation_draws_nothing() -> None:
+    rng = np.random.default_rng(0)
+    action = np.full(7, 0.5)
+    np.testing.assert_array_equal(Perturbation(0.0, rng)(action, "reach"), action)
+    assert rng.random() == np.random.default_rng(0).random()
