@@ -60,7 +60,9 @@ def play(bridge: RecordingBridge) -> Episode:
     return episode
 
 
-def answering(bridge: RecordingBridge, late: int = 0, deltas: tuple[float, ...] = (0.5, 0.0, 0.0, 0.0, 0.0, 2.0), gripper: float = 1.0) -> Callable[[Any], None]:
+def answering(
+    bridge: RecordingBridge, late: int = 0, deltas: tuple[float, ...] = (0.5, 0.0, 0.0, 0.0, 0.0, 2.0), gripper: float = 1.0
+) -> Callable[[Any], None]:
     """Return a hook that answers every observation, `late` [ns] before its stamp."""
 
     def answer(picture: Any) -> None:

@@ -36,7 +36,9 @@ def loop(domain: int) -> Iterator[Loop]:
     context = Context()
     rclpy.init(context=context, domain_id=domain)
     # Time limits of seconds: how long a busy machine takes is not what is tested here.
-    bridge = BridgeNode(Stage(SIZE, 2, build_fake), context=context, parameter_overrides=overrides(real_time_factor=0.0, action_timeout=5.0))
+    bridge = BridgeNode(
+        Stage(SIZE, 2, build_fake), context=context, parameter_overrides=overrides(real_time_factor=0.0, action_timeout=5.0)
+    )
     patient = overrides(library="/", image_size=SIZE, use_sim_time=True, max_observation_age=5.0)
     policy = PolicyNode(FakeEngine, context=context, parameter_overrides=patient)
     evaluator = Evaluator(record=True, context=context)
@@ -51,7 +53,9 @@ def loop(domain: int) -> Iterator[Loop]:
         stack.callback(context.try_shutdown)
         evaluator.wait_for_nodes()
         everything = [bridge._agentview, bridge._eye_in_hand, bridge._joints, bridge._time_publisher, policy._gripper, policy._twist]
-        evaluator._wait(lambda: all(publisher.get_subscription_count() for publisher in everything), 10.0, "the nodes have not found each other")
+        evaluator._wait(
+            lambda: all(publisher.get_subscription_count() for publisher in everything), 10.0, "the nodes have not found each other"
+        )
         yield Loop(policy._engine, evaluator)
 
 
@@ -60,7 +64,11 @@ def test_the_policy_acts_on_exactly_what_the_arm_shows(loop: Loop) -> None:
     loop.engine.observations.clear()
     outcome = loop.evaluator.run(TRIAL)
     assert outcome.success
-    assert (outcome.ticks, outcome.missed, outcome.generations) == (GOAL_TICKS + 1, 0, (3,))  # the first action is zero, which the arm does not count
+    assert (outcome.ticks, outcome.missed, outcome.generations) == (
+        GOAL_TICKS + 1,
+        0,
+        (3,),
+    )  # the first action is zero, which the arm does not count
     assert [round(10 * seen.joints[0]) for seen in loop.engine.observations[:6]] == [0, 1, 2, 3, 4, 5]
     assert loop.engine.instructions[instructions:] == ["do task 0"]
     assert loop.engine.resets == resets + 1

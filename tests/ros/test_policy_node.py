@@ -24,7 +24,9 @@ POSITIONS = np.array([0.04, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 99.0, 0.03])
 
 @pytest.fixture
 def node(context: Context) -> Iterator[RecordingPolicy]:
-    made = RecordingPolicy(FakeEngine, context=context, parameter_overrides=overrides(library="/", image_size=SIZE, max_observation_age=5.0))
+    made = RecordingPolicy(
+        FakeEngine, context=context, parameter_overrides=overrides(library="/", image_size=SIZE, max_observation_age=5.0)
+    )
     made._on_instruction(String(data="put it there"))
     made._control.apply_requests()
     yield made
@@ -57,7 +59,14 @@ def test_an_action_is_the_gripper_then_the_twist_with_the_observations_stamp(nod
     assert [topic for topic in node.topics() if topic in {GRIPPER, TWIST}] == [GRIPPER, TWIST]
     twist = node.on(TWIST)[0]
     assert (messages.to_nanoseconds(twist.header.stamp), twist.header.frame_id) == (stamp, "panda_link0")
-    parts = (twist.twist.linear.x, twist.twist.linear.y, twist.twist.linear.z, twist.twist.angular.x, twist.twist.angular.y, twist.twist.angular.z)
+    parts = (
+        twist.twist.linear.x,
+        twist.twist.linear.y,
+        twist.twist.linear.z,
+        twist.twist.angular.x,
+        twist.twist.angular.y,
+        twist.twist.angular.z,
+    )
     np.testing.assert_allclose(parts, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6))
     assert list(node.on(GRIPPER)[0].data) == [1.0]
 
@@ -116,7 +125,9 @@ def test_a_load_changes_the_next_tick_and_what_is_told(node: RecordingPolicy) ->
     assert status_values(node.on("~/library")[-1])["generation"] == "4"
 
 
-@pytest.mark.parametrize(("name", "value", "fault"), [("generation", 99, "generation 99 does not exist"), ("library", "nowhere", "no library 'nowhere'")])
+@pytest.mark.parametrize(
+    ("name", "value", "fault"), [("generation", 99, "generation 99 does not exist"), ("library", "nowhere", "no library 'nowhere'")]
+)
 def test_a_load_that_fails_leaves_the_engine_running(node: RecordingPolicy, name: str, value: int | str, fault: str) -> None:
     node.set_parameters([Parameter(name, value=value)])
     success, message = node._load()
