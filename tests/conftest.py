@@ -22,7 +22,7 @@ def build_with_colcon(folder: Path, *options: str) -> Path:
     places = ["--base-paths", str(ROOT), "--build-base", str(folder / "build"), "--install-base", str(folder / "install")]
     colcon = Path(sysconfig.get_path("scripts")) / "colcon"
     command = [str(colcon), "--log-base", str(folder / "log"), "build", *places, *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "install" / "dmpel_ros"
 

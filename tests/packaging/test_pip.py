@@ -31,7 +31,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("options", [[], ["--editable"]], ids=["plain", "editable"])
 def test_pip_installs_the_shared_files(tree: Path, tmp_path: Path, options: list[str]) -> None:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--ignore-installed"]
-    subprocess.run([*pip, "--prefix", str(tmp_path), *options, "."], cwd=tree, check=True, timeout=120)
+    subprocess.run([*pip, "--prefix", str(tmp_path), *options, "."], cwd=tree, check=True, timeout=600)
     share = tmp_path / "share/dmpel_ros"
     assert {name: (share / name).read_bytes() for name in SHARED} == {name: (ROOT / name).read_bytes() for name in SHARED}
     assert (tmp_path / "share/ament_index/resource_index/packages/dmpel_ros").is_file()
