@@ -16,4 +16,4 @@ for task in put_the_bowl_on_the_plate put_the_bowl_on_the_stove put_the_bowl_on_
     dmpel learn "$work/library" --data "$work/data/libero_goal/${task}_demo.hdf5" --run "$work/learn-$task" --seed 0
 done
 
-dmpel evaluate "$work/library" --tasks 8,1,4,0 --states 40:50 --conditions normal,blank,wrong,wide,wide+blank --output "$work/evaluation.json"
+dmpel evaluate "$work/library" --tasks 8,1,4,0 --states 40:50 --conditions normal,blank,wrong,wide,wide_blank --output "$work/evaluation.json"

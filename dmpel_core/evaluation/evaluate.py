@@ -1,7 +1,7 @@
 """Evaluate a library in simulation without ROS, with the controls that show whether it looks.
 
 Beside the normal figure stand the same episodes with both pictures black (`blank`), with another task's instruction
-(`wrong`) and with objects moved up to --reach metres (`wide`); parts join with +, as in `wide+blank`.
+(`wrong`) and with objects moved up to --reach metres (`wide`); parts join with _, as in `wide_blank`.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--states", type=numbers, default=numbers("40:50"), help="stored initial states, one episode each; 35 and up were never trained on"
     )
-    parser.add_argument("--conditions", default="normal", help="comma-separated: normal, blank, wrong, wide, or joined as in wide+blank")
+    parser.add_argument("--conditions", default="normal", help="comma-separated: normal, blank, wrong, wide, or joined as in wide_blank")
     parser.add_argument("--reach", type=float, default=0.07, help="of `wide` [m]")
     parser.add_argument("--horizon", type=int, default=300, help="most ticks of an episode")
     parser.add_argument("--seed", type=int, default=0, help="of the wide placements")

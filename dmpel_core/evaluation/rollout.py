@@ -17,7 +17,7 @@ class Condition:
     """What is changed about an episode.
 
     Attributes:
-        name: `normal`, `blank`, `wrong` or `wide`, or several joined by `+`.
+        name: `normal`, `blank`, `wrong` or `wide`, or several joined by `_`.
         blank: Both pictures are black.
         wrong: The instruction is another task's.
         reach: How far objects may stand from their stored place [m].
@@ -30,16 +30,16 @@ class Condition:
 
     @classmethod
     def parse(cls, text: str, reach: float) -> "Condition":
-        """Read a name such as `wide` or `wide+blank`.
+        """Read a name such as `wide` or `wide_blank`.
 
         Raises:
             DmpelError: A part is not a known control.
         """
         condition = cls(text)
         changes: dict[str, dict[str, Any]] = {"normal": {}, "blank": {"blank": True}, "wrong": {"wrong": True}, "wide": {"reach": reach}}
-        for part in text.split("+"):
+        for part in text.split("_"):
             if part not in changes:
-                raise DmpelError(f"unknown condition {part!r}; choose from {', '.join(changes)}, joined by + where wanted")
+                raise DmpelError(f"unknown condition {part!r}; choose from {', '.join(changes)}, joined by _ where wanted")
             condition = replace(condition, **changes[part])
         return condition
 

@@ -1,4 +1,4 @@
-"""Show what a library holds, after checking every file of it."""
+"""Show what a library holds, after checking every file of it; or select another generation, which is how to roll back."""
 
 import argparse
 import json
@@ -7,18 +7,21 @@ from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
-from dmpel_core.experts.library import Expert, Library, Module, generations, read_library
+from dmpel_core.experts.library import Expert, Library, Module, generations, read_library, select_generation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("library", type=Path, help="folder of the library")
     parser.add_argument("--generation", type=int, help="generation to show; the one in use when left out")
+    parser.add_argument("--select", type=int, metavar="GENERATION", help="make this the generation in use; no other file changes")
     parser.add_argument("--json", action="store_true", help="print the whole manifest as JSON instead")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the library and return 0."""
+    if arguments.select is not None:
+        select_generation(arguments.library, arguments.select)
     library = read_library(arguments.library, arguments.generation)
     text = json.dumps(asdict(library.manifest), indent=1) if arguments.json else "\n".join(describe(library))
     print(text)

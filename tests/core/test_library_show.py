@@ -31,3 +31,14 @@ def test_a_damaged_library_is_one_line_and_status_2(tmp_path: Path, capsys: pyte
     (tmp_path / "backbone.safetensors").unlink()
     assert cli.main(["show", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_select_rolls_back_and_forth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    teach(teach(make_library(tmp_path), "put the bowl on the plate"), "open the drawer", 2)
+    assert cli.main(["show", str(tmp_path), "--select", "1"]) == 0
+    assert "generation 1 of 0, 1, 2" in capsys.readouterr().out
+    assert cli.main(["show", str(tmp_path), "--select", "2"]) == 0
+    assert "generation 2 of 0, 1, 2" in capsys.readouterr().out
+    assert cli.main(["show", str(tmp_path), "--select", "3"]) == 2
+    assert cli.main(["show", str(tmp_path)]) == 0
+    assert "generation 2 of 0, 1, 2" in capsys.readouterr().out
