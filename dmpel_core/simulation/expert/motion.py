@@ -22,8 +22,11 @@ _ROTATION_GAIN = 2.0
 _ROTATION_LIMIT = 0.6
 _INTEGRAL_RADIUS, _INTEGRAL_GAIN, _INTEGRAL_LIMIT = 0.02, 0.25, 0.012
 """The impedance controller stops 3-6 mm short; an integral near the goal removes that [m, -, m]."""
-_METRES_PER_RADIAN, _PROGRESS, _STALLED_TICKS = 0.05, 0.0003, 12
-"""A hand that gets no nearer than this [m] in so many ticks rests against something: waiting would teach idling."""
+_METRES_PER_RADIAN, _PROGRESS, _STALLED_NEAR, _STALLED_ANYWHERE = 0.05, 0.0003, 12, 20
+"""A hand that gets no nearer than this [m] in so many ticks rests against something: waiting would teach idling.
+
+Far from the goal more ticks must pass, since a disturbance may have pushed the hand away for a while.
+"""
 
 
 class Arm:
@@ -58,7 +61,7 @@ class Arm:
         speed: float = 1.0,
         until: Callable[[], bool] | None = None,
     ) -> Actions:
-        """Move to a pose, until it is reached, `until` holds, the hand stalls close to it or `ticks` have passed.
+        """Move to a pose, until it is reached, `until` holds, the hand stalls or `ticks` have passed.
 
         Args:
             goal: Where the grip point shall be, (3,) [m].
@@ -82,7 +85,7 @@ class Arm:
                 return
             remaining = distance + _METRES_PER_RADIAN * angle
             best, stalled = (remaining, 0) if remaining < best - _PROGRESS else (best, stalled + 1)
-            if stalled >= _STALLED_TICKS and distance < _INTEGRAL_RADIUS:
+            if stalled >= (_STALLED_NEAR if distance < _INTEGRAL_RADIUS else _STALLED_ANYWHERE):
                 return
             if distance < _INTEGRAL_RADIUS:
                 integral = np.clip(integral + error * _INTEGRAL_GAIN, -_INTEGRAL_LIMIT, _INTEGRAL_LIMIT)
