@@ -1,7 +1,8 @@
 """The simulated arm and the policy as two processes with an evaluator beside them: what `simulate`, `demo` and the tests share."""
 
 import signal
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,16 @@ def session(setup: Setup) -> Iterator[Evaluator]:
         stack.enter_context(spinning(evaluator))
         evaluator.wait_for_nodes()
         yield evaluator
+
+
+def interruptible(work: Callable[[], None]) -> int:
+    """Do the work and return the exit status; Ctrl-C is an ordinary way to end it."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        print("\ninterrupted; no summary is written", file=sys.stderr)
+        return 130
+    return 0
 
 
 def parse_states(text: str) -> Sequence[int]:

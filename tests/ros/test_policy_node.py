@@ -1,10 +1,12 @@
 """The policy node: what it publishes for what it is given."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import rclpy
 from rclpy.context import Context
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.parameter import Parameter
@@ -106,6 +108,27 @@ def test_bad_input_moves_nothing_is_reported_and_is_recovered_from(node: Recordi
     assert isinstance(node.step(), Acted)
     node._report_diagnostics()
     assert node.on("/diagnostics")[-1].status[0].message == "acting"
+
+
+def test_on_a_robot_it_ticks_on_deadlines_until_the_shutdown(domain: int) -> None:
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    values = overrides(library="/", image_size=SIZE, max_observation_age=5.0, rate=100.0)
+    node = RecordingPolicy(FakeEngine, context=context, parameter_overrides=values)
+    node._on_instruction(String(data="put it there"))
+    give(node)
+
+    def shut_down_after_three(_: object) -> None:
+        if len(node.on(TWIST)) == 3:
+            context.try_shutdown()
+
+    node.hooks[TWIST] = shut_down_after_three
+    began = time.perf_counter()
+    node.run()
+    assert len(node.on(TWIST)) == 3
+    assert time.perf_counter() - began >= 0.03  # one period before each tick
+    assert status_values(node.on("~/library")[-1])["instruction"] == "put it there"
+    node.destroy_node()
 
 
 def test_the_library_in_use_is_told(node: RecordingPolicy) -> None:
