@@ -32,7 +32,9 @@ def test_states_are_written_as_range_or_list(text: str, states: list[int]) -> No
 
 
 def test_conditions_change_what_they_say_and_nothing_else() -> None:
-    given = options(simulate, "--tasks", "8,1", "--episodes", "2", "--states", "40:42", "--conditions", ",".join(simulate.CONDITIONS), "--seed", "5")
+    given = options(
+        simulate, "--tasks", "8,1", "--episodes", "2", "--states", "40:42", "--conditions", ",".join(simulate.CONDITIONS), "--seed", "5"
+    )
     plans = {(condition, trials[0].task): trials for _, condition, trials in simulate._plans(given)}
     normal = plans["normal", 8]
     assert [trial.state for trial in normal] == [40, 41]
@@ -43,7 +45,9 @@ def test_conditions_change_what_they_say_and_nothing_else() -> None:
     assert plans["wide_blank", 8] == [replace(trial, reach=0.07, seed=5, blank=True) for trial in normal]
 
 
-@pytest.mark.parametrize(("given", "fault"), [(("--conditions", "dark"), "valid conditions: normal, blank"), (("--episodes", "11"), "11 episodes need")])
+@pytest.mark.parametrize(
+    ("given", "fault"), [(("--conditions", "dark"), "valid conditions: normal, blank"), (("--episodes", "11"), "11 episodes need")]
+)
 def test_what_cannot_be_run_is_refused_before_anything_starts(given: tuple[str, ...], fault: str) -> None:
     with pytest.raises(DmpelError, match=fault):
         list(simulate._plans(options(simulate, *given)))
@@ -108,7 +112,9 @@ def test_the_summary_holds_what_was_agreed(tmp_path: Path) -> None:
 
 
 def test_the_table_lines_up() -> None:
-    lines = report.table([report.Group("put the bowl on the plate", "first", (OUTCOME,)), report.Group("go", "before_load", (OUTCOME,))]).splitlines()
+    lines = report.table(
+        [report.Group("put the bowl on the plate", "first", (OUTCOME,)), report.Group("go", "before_load", (OUTCOME,))]
+    ).splitlines()
     assert [line.index("1/1") for line in lines[1:]] == [lines[0].index("success")] * 2
 
 
@@ -122,7 +128,13 @@ def test_a_frame_shows_picture_and_bars() -> None:
 
 
 def test_nodes_get_their_file_and_single_parameters_above_it() -> None:
-    assert ros_arguments("policy.yaml", generation=3) == ["--ros-args", "--params-file", str(config_file("policy.yaml")), "-p", "generation:=3"]
+    assert ros_arguments("policy.yaml", generation=3) == [
+        "--ros-args",
+        "--params-file",
+        str(config_file("policy.yaml")),
+        "-p",
+        "generation:=3",
+    ]
 
 
 @pytest.mark.parametrize(("name", "fault"), [("", "no library is named"), ("models/nowhere", "no library 'models/nowhere'")])
