@@ -1,6 +1,6 @@
 """Everything an installer must know: one Python distribution `dmpel` that is also the ROS 2 package `dmpel_ros`.
 
-The files that ROS looks up by name (marker, package.xml, launch, config, models) are data files, so pip and colcon both put them into share/.
+The files that ROS looks up by name (marker, package.xml, launch, config, models) are data files: pip and colcon both put them into share/.
 """
 
 import re
@@ -30,6 +30,7 @@ EXTRAS = {
         "ros-jazzy-std-srvs",
         "ros-jazzy-trajectory-msgs",
         "ros-jazzy-domain-coordinator",
+        "pyyaml>=6",
     ],
     # setuptools: colcon needs one that still has `setup.py develop`.
     "test": ["pytest>=8", "ruff>=0.9", "mypy>=1.13", "colcon-common-extensions>=0.3", "setuptools>=64,<80"],

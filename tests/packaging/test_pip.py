@@ -1,10 +1,11 @@
 """`pip install` and what it promises: files in share/, commands that exist, a base that needs little, versions that are pinned."""
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
-from importlib.metadata import EntryPoint, distribution, requires
+from importlib.metadata import EntryPoint, distribution, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -93,8 +94,29 @@ def plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_every_requirement_is_pinned() -> None:
+def pins() -> set[str]:
+    """Return the names of the distributions that constraints.txt pins."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = {plain(line.partition("==")[0]) for line in lines if line and not line.startswith("#")}
+    return {plain(line.partition("==")[0]) for line in lines if line and not line.startswith("#")}
+
+
+def test_every_requirement_is_pinned() -> None:
     wanted = {plain(match[0]) for requirement in requires("dmpel") or () if (match := re.match(r"[\w.-]+", requirement))}
-    assert wanted - pins == set()
+    assert "torch" in wanted
+    assert wanted - pins() == set()
+
+
+def imported() -> set[str]:
+    """Return the top-level names of everything that the two packages import."""
+    files = [path for folder in ("dmpel_core", "dmpel_ros") for path in (ROOT / folder).rglob("*.py")]
+    nodes = [node for path in files for node in ast.walk(ast.parse(path.read_text()))]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) if node.module]
+    return {name.partition(".")[0] for name in names}
+
+
+def test_every_import_is_pinned() -> None:
+    foreign = imported() - sys.stdlib_module_names - {"dmpel_core", "dmpel_ros"}
+    assert "torch" in foreign
+    owners = packages_distributions()
+    assert [name for name in sorted(foreign) if not pins() & {plain(owner) for owner in owners.get(name, ())}] == []
