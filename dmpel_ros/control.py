@@ -68,7 +68,7 @@ class Controller:
         self._reset_wanted = False
         self._instruction_fault: str | None = "no instruction has come yet"
         self.instruction = ""
-        self.acted_on: int | None = None
+        self._seen: int | None = None
 
     def request_instruction(self, text: str) -> None:
         """Change the instruction before the next tick; may be called from any thread."""
@@ -89,6 +89,7 @@ class Controller:
             self._engine.reset()
         if instruction is not None:
             self._follow(instruction)
+            self._seen = None  # what was held for want of an instruction may be acted on now
         return instruction is not None
 
     def _follow(self, instruction: str) -> None:
@@ -100,22 +101,22 @@ class Controller:
             self.instruction, self._instruction_fault = instruction, None
 
     def unseen(self) -> bool:
-        """Return whether a complete set of inputs is there that no tick has used yet."""
+        """Return whether a complete set of inputs is there that no tick has looked at yet."""
         inputs = self._inbox.inputs()
-        return inputs is not None and inputs.newest != self.acted_on
+        return inputs is not None and inputs.newest != self._seen
 
     def tick(self) -> Acted | Held:
         """Act on the newest inputs, or say why not."""
         began = time.perf_counter()
+        inputs = self._inbox.inputs()
+        self._seen = None if inputs is None else inputs.newest
         if self._instruction_fault is not None:
             return Held("instruction", self._instruction_fault)
-        inputs = self._inbox.inputs()
         if inputs is None:
             return Held("input", self._absent())
         age = self._age(inputs)
         if abs(age) > self._max_age:
             return self._too_far_in_time(age)
-        self.acted_on = inputs.newest
         return self._act(inputs, age, began)
 
     def _act(self, inputs: Inputs, age: float, began: float) -> Acted | Held:

@@ -128,6 +128,15 @@ def test_a_set_is_unseen_once(bench: Bench) -> None:
     assert not bench.controller.unseen()
 
 
+def test_a_set_that_was_held_is_not_looked_at_again_before_the_instruction_changes() -> None:
+    bench = Bench()
+    bench.put(0)
+    assert bench.held().kind == "instruction"
+    assert not bench.controller.unseen()
+    bench.instruct()
+    assert bench.controller.unseen()
+
+
 def test_holds_on_a_broken_message(bench: Bench) -> None:
     bench.put(0)
     bench.fault = "the picture is 640x480"
