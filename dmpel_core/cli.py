@@ -12,6 +12,9 @@ from importlib.metadata import EntryPoint, entry_points
 from dmpel_core import __version__
 from dmpel_core.errors import DmpelError
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells report it."""
+
 
 def commands() -> dict[str, EntryPoint]:
     """Return the installed subcommands by name."""
@@ -26,14 +29,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=list(known), help="what to do; `dmpel COMMAND --help` says more")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     chosen = parser.parse_args(argv)
-    module = known[chosen.command].load()
-    command = argparse.ArgumentParser(prog=f"dmpel {chosen.command}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    try:
+        module = known[chosen.command].load()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    command = argparse.ArgumentParser(
+        prog=f"dmpel {chosen.command}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     module.add_arguments(command)
     try:
         return module.run(command.parse_args(chosen.rest))
     except DmpelError as error:
         print(f"dmpel {chosen.command}: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

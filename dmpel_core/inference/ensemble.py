@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-FADE = 0.8  # weight of a plan relative to the plan made one tick later: newer plans saw more
+FADE = 0.5  # weight of a plan relative to the plan made one tick later: newer plans saw more
 
 
 class ChunkEnsemble:

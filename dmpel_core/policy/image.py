@@ -14,6 +14,7 @@ from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.policy.transformer import Block
 
 STEM = (32, 48)  # channels before the last convolution, which has the tower's width
+SHARPNESS = 2.0  # softer, every channel looks at the centre and no gradient tells it where to look
 STRIDE = 8  # of the whole trunk: 64 px become an 8 x 8 grid
 
 
@@ -45,9 +46,10 @@ class ConvolutionalTrunk(nn.Module):
         self.norm2 = nn.GroupNorm(8, second)
         self.conv3 = nn.Conv2d(second, sizes.image_width, 3, 2, 1)
         self.norm3 = nn.GroupNorm(8, sizes.image_width)
-        self.sharpness = nn.Parameter(torch.zeros(()))
+        self.sharpness = nn.Parameter(torch.tensor(SHARPNESS))
         self.readout = nn.Linear(2 * second + 4 * sizes.image_width, sizes.image_width)
         grid = (sizes.pixels // STRIDE) ** 2
+        self.norm = nn.LayerNorm(sizes.image_width)
         self.position = nn.Parameter(torch.randn(1, 1 + grid, sizes.image_width) * 0.02)
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -58,7 +60,7 @@ class ConvolutionalTrunk(nn.Module):
         points = [spatial_softmax(fine, self.sharpness), spatial_softmax(coarse, self.sharpness)]
         pooled = [coarse.mean((2, 3)), coarse.amax((2, 3))]
         token = self.readout(torch.cat(points + pooled, 1))
-        return torch.cat([token[:, None], coarse.flatten(2).transpose(1, 2)], 1) + self.position
+        return self.norm(torch.cat([token[:, None], coarse.flatten(2).transpose(1, 2)], 1)) + self.position
 
 
 class ImageTower(nn.Module):

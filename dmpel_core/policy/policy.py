@@ -89,6 +89,7 @@ class Policy(nn.Module):
         self.fusion = Fusion(sizes)
         self.temporal = TemporalTransformer(sizes)
         self.head = MixtureHead(sizes)
+        self.waypoint = nn.Linear(sizes.width, 3)  # used in training only
         self.modules_adapted: list[AdaptedModule] = name_adapted(self, PART_GROUPS)
 
     @property
@@ -134,6 +135,13 @@ class Policy(nn.Module):
     def act(self, tokens: Tensor, mixture: Mixture | None = None, horizon: Tensor | None = None) -> ActionMixture:
         """Return the action mixture of each tick of a window of fused tokens (batch, ticks, 2 + cameras, width)."""
         return self.head(self.temporal(tokens, mixture, horizon), mixture)
+
+    def act_and_foresee(
+        self, tokens: Tensor, mixture: Mixture | None = None, horizon: Tensor | None = None
+    ) -> tuple[ActionMixture, Tensor]:
+        """Return `act`'s mixtures and each tick's foreseen way to the next gripper event, (batch, ticks, 3) [dm]."""
+        feature = self.temporal(tokens, mixture, horizon)
+        return self.head(feature, mixture), self.waypoint(feature)
 
     def backbone_state(self) -> dict[str, Tensor]:
         """Return the weights that a library keeps: all but the text encoder's, which its own package carries."""

@@ -48,7 +48,7 @@ class PolicySizes:
     modes: int = 5
     action: int = 7
     chunk: int = 8
-    minimum_std: float = 0.03
+    minimum_std: float = 0.1
     dropout: float = 0.1
     rank: int = 16
     router_hidden: int = 256

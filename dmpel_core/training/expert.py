@@ -13,8 +13,9 @@ from dmpel_core.policy.policy import Policy
 from dmpel_core.training.augmentation import disturb_state, short_memory
 from dmpel_core.training.checkpoint import load_checkpoint, save_checkpoint
 from dmpel_core.training.features import FeatureSet
+from dmpel_core.training.losses import imitation_loss
 from dmpel_core.training.run import Run
-from dmpel_core.training.schedule import chance_for, set_learning_rate
+from dmpel_core.training.schedule import chance_for, set_learning_rate, shape_for
 
 CHECKPOINT_EVERY = 100
 
@@ -28,10 +29,11 @@ class LearnSettings:
     batch: int
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
-    clip: float = 10.0
-    state_noise: float = 0.05
-    state_dropout: float = 0.15
+    clip: float = 1.0
+    state_noise: float = 0.1
+    state_dropout: float = 0.3
     forget: float = 0.5
+    waypoint: float = 5.0
     views: int = 4
 
 
@@ -68,12 +70,15 @@ def learn_expert(
     for step, report in run.steps(done, settings.steps):
         set_learning_rate(optimizer, settings.learning_rate, step, settings.steps)
         rng, chance = chance_for(settings.seed, step)
-        loss = expert_loss(policy, pool, router, data, settings, rng, chance)
+        likelihood, way = expert_loss(
+            policy, pool, router, data, settings, shape_for(step, settings.batch, policy.sizes.window), rng, chance
+        )
+        loss = likelihood + settings.waypoint * way
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
         optimizer.step()
-        report(loss=loss.item())
+        report(loss=likelihood.item(), waypoint_cm=10 * way.item())
         if (step + 1) % CHECKPOINT_EVERY == 0 or step + 1 == settings.steps:
             save_checkpoint(checkpoint, parameters, optimizer, step + 1, fixed)
     policy.eval()
@@ -86,21 +91,26 @@ def expert_loss(
     router: Router,
     data: FeatureSet,
     settings: LearnSettings,
+    shape: tuple[int, int],
     rng: np.random.Generator,
     chance: torch.Generator,
-) -> Tensor:
-    """Return the negative log-likelihood of one batch; one set of coefficients serves all ticks of a sequence."""
+) -> tuple[Tensor, Tensor]:
+    """Return the negative log-likelihood of one batch and the error of the foreseen waypoints [dm].
+
+    One set of coefficients serves all ticks of a sequence; `shape` is how many sequences, and of how many ticks.
+    """
     sizes = policy.sizes
-    batch = data.timeline.sequences(data.timeline.draw(rng, settings.batch, sizes.window), sizes.window, sizes.chunk)
-    view = rng.integers(len(data.tokens), size=settings.batch)
+    rows, window = shape
+    batch = data.timeline.sequences(data.timeline.draw(rng, rows, window), window, sizes.chunk)
+    view = rng.integers(len(data.tokens), size=rows)
     frames = data.frames(view, batch.index)
     mixture = pool.mix(router(data.query(view, batch.index)), sizes.coefficient_dropout)
-    text = policy.text.encode(data.text.expand(settings.batch, -1, -1), mixture)
+    text = policy.text.encode(data.text.expand(rows, -1, -1), mixture)
     state = policy.proprioception.normalise(frames.joints, frames.gripper)
     state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
     tokens = policy.tokens(frames, text, mixture, state)
-    actions = policy.act(tokens, mixture, short_memory(settings.batch, sizes.window, settings.forget, chance))
-    return actions.negative_log_likelihood(batch.actions, batch.valid).sum() / batch.valid[..., 0].sum()
+    actions, ways = policy.act_and_foresee(tokens, mixture, short_memory(rows, window, settings.forget, chance))
+    return imitation_loss(actions, ways, batch, data.waypoints[batch.index])
 
 
 def remember(policy: Policy, router: Router, data: FeatureSet, ratio: float, seed: int) -> tuple[Tensor, Tensor]:

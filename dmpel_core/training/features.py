@@ -22,6 +22,7 @@ from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.training.augmentation import augment
 from dmpel_core.training.datasets import picture_stack
 from dmpel_core.training.episodes import Timeline, stack_floats
+from dmpel_core.training.waypoints import waypoints
 
 BATCH = 64  # frames in one pass
 
@@ -36,6 +37,7 @@ class FeatureSet:
         queries: (views, frames, query_width), each frame's router query.
         joints: (frames, 7) [rad].
         gripper: (frames, 2) [m].
+        waypoints: (frames, 3) [dm], see `dmpel_core.training.waypoints`.
         text: (1, tokens, 384), the instruction after the frozen half of the text tower.
     """
 
@@ -44,6 +46,7 @@ class FeatureSet:
     queries: np.ndarray
     joints: Tensor
     gripper: Tensor
+    waypoints: Tensor
     text: Tensor
 
     def frames(self, view: np.ndarray, index: Tensor) -> Frames:
@@ -86,6 +89,7 @@ def feature_set(
         np.stack([np.concatenate([queries for _, queries in row]) for row in parts]),
         stack_floats([demo.joints for demo in demonstrations]),
         stack_floats([demo.gripper for demo in demonstrations]),
+        stack_floats([waypoints(demo.ee_pos, demo.actions) for demo in demonstrations]),
         trunk_text.clone(),
     )
 

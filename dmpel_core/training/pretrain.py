@@ -25,8 +25,10 @@ from dmpel_core.training.checkpoint import load_checkpoint, save_checkpoint
 from dmpel_core.training.datasets import demonstration_files, digest, load_all, picture_stack
 from dmpel_core.training.episodes import Sequences, Timeline, stack_floats
 from dmpel_core.training.interface import OBSERVATION, library_modules
+from dmpel_core.training.losses import imitation_loss
 from dmpel_core.training.run import Run
-from dmpel_core.training.schedule import chance_for, set_learning_rate
+from dmpel_core.training.schedule import chance_for, set_learning_rate, shape_for
+from dmpel_core.training.waypoints import waypoints
 
 CHECKPOINT_EVERY = 250
 
@@ -40,10 +42,11 @@ class PretrainSettings:
     batch: int
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
-    clip: float = 10.0
-    state_noise: float = 0.05
-    state_dropout: float = 0.15
+    clip: float = 1.0
+    state_noise: float = 0.1
+    state_dropout: float = 0.4
     forget: float = 0.5
+    waypoint: float = 5.0
 
 
 class PictureSet:
@@ -51,16 +54,18 @@ class PictureSet:
 
     def __init__(self, demonstrations: Iterable[tuple[str, Demonstration]], sizes: PolicySizes) -> None:
         """Shrink demonstrations one by one; each comes with its instruction."""
-        sentences, actions, pictures, joints, gripper = [], [], [], [], []
+        sentences, actions, pictures, joints, gripper, ways = [], [], [], [], [], []
         for sentence, demo in demonstrations:
             sentences.append(sentence)
             actions.append(demo.actions)
             pictures.append(shrink(demo, sizes))
             joints.append(demo.joints)
             gripper.append(demo.gripper)
+            ways.append(waypoints(demo.ee_pos, demo.actions))
         self.timeline = Timeline(actions)
         self.pictures = torch.cat(pictures)  # (frames, cameras, 3, pixels, pixels) uint8
         self.joints, self.gripper = stack_floats(joints), stack_floats(gripper)
+        self.waypoints = stack_floats(ways)  # (frames, 3) [dm]
         self.sentences = sorted(set(sentences))
         owner = [self.sentences.index(sentence) for sentence in sentences]
         self.sentence = torch.from_numpy(np.repeat(owner, self.timeline.lengths))
@@ -78,8 +83,8 @@ def shrink(demo: Demonstration, sizes: PolicySizes) -> Tensor:
 
 def loss_on(
     policy: Policy, data: PictureSet, batch: Sequences, texts: Tensor, settings: PretrainSettings, chance: torch.Generator
-) -> Tensor:
-    """Return the mean negative log-likelihood of a batch of sequences."""
+) -> tuple[Tensor, Tensor]:
+    """Return the mean negative log-likelihood of a batch of sequences and the error of the foreseen waypoints [dm]."""
     rows, window = batch.index.shape
     pictures = augment(data.pictures[batch.index].float() / 255, chance)
     tokens = policy.image.trunk(pictures.flatten(0, 1)).unflatten(0, (rows, window))
@@ -87,8 +92,8 @@ def loss_on(
     state = policy.proprioception.normalise(frames.joints, frames.gripper)
     state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
     fused = policy.tokens(frames, texts[data.sentence[batch.index[:, 0]]], state=state)
-    mixture = policy.act(fused, horizon=short_memory(rows, window, settings.forget, chance))
-    return mixture.negative_log_likelihood(batch.actions, batch.valid).sum() / batch.valid[..., 0].sum()
+    mixture, ways = policy.act_and_foresee(fused, horizon=short_memory(rows, window, settings.forget, chance))
+    return imitation_loss(mixture, ways, batch, data.waypoints[batch.index])
 
 
 def pretrain(
@@ -111,13 +116,15 @@ def pretrain(
     for step, report in run.steps(done, settings.steps):
         set_learning_rate(optimizer, settings.learning_rate, step, settings.steps)
         rng, chance = chance_for(settings.seed, step)
-        batch = data.timeline.sequences(data.timeline.draw(rng, settings.batch, sizes.window), sizes.window, sizes.chunk)
-        loss = loss_on(policy, data, batch, texts, settings, chance)
+        rows, window = shape_for(step, settings.batch, sizes.window)
+        batch = data.timeline.sequences(data.timeline.draw(rng, rows, window), window, sizes.chunk)
+        likelihood, way = loss_on(policy, data, batch, texts, settings, chance)
+        loss = likelihood + settings.waypoint * way
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
         optimizer.step()
-        report(loss=loss.item())
+        report(loss=likelihood.item(), waypoint_cm=10 * way.item())
         if (step + 1) % checkpoint_every == 0 or step + 1 == settings.steps:
             save_checkpoint(checkpoint, parameters, optimizer, step + 1, fixed)
     return policy.eval()

@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 WARM_UP = 0.05  # share of the run
 FINAL = 0.01  # of the peak
+SHORT_WINDOW = 2  # ticks
 
 
 def one_cycle(step: int, steps: int) -> float:
@@ -23,6 +24,15 @@ def set_learning_rate(optimizer: Optimizer, peak: float, step: int, steps: int) 
     """Set every group's learning rate for this step."""
     for group in optimizer.param_groups:
         group["lr"] = peak * one_cycle(step, steps)
+
+
+def shape_for(step: int, batch: int, window: int) -> tuple[int, int]:
+    """Return how many sequences a step has and how many ticks each.
+
+    One step in four has whole windows. The others have as many ticks in sequences of two, because ten consecutive pictures
+    are nearly the same, and the image tower learns from different ones.
+    """
+    return (batch, window) if step % 4 == 0 else (batch * window // SHORT_WINDOW, SHORT_WINDOW)
 
 
 def chance_for(seed: int, step: int) -> tuple[np.random.Generator, torch.Generator]:

@@ -21,6 +21,8 @@ from dmpel_core.training.expert import LearnSettings
 from dmpel_core.training.learn import learn
 from dmpel_core.training.pretrain import PictureSet, PretrainSettings, pretrain
 from dmpel_core.training.run import Run
+from dmpel_core.training.schedule import shape_for
+from dmpel_core.training.waypoints import waypoints
 from tests.core.conftest import TINY, write_noise
 
 SETTINGS = LearnSettings(seed=1, steps=6, batch=3, weight_decay=0.1, views=2)
@@ -156,3 +158,17 @@ def test_learning_killed_and_started_again_gives_the_same_library(library: Libra
     assert json.loads((twin / "manifest.json").read_text())["generation"] == 0
     subprocess.run([*command, str(twin), str(data), str(tmp_path / "run-2")], check=True, env=environment, capture_output=True)
     assert libraries_equal(read_library(library.path), read_library(twin))
+
+
+def test_a_waypoint_is_the_way_to_the_next_gripper_event() -> None:
+    hand = np.arange(6)[:, None] * np.array([[0.1, 0.0, -0.1]])
+    actions = np.zeros((6, 7))
+    actions[:, 6] = [-1, -1, 1, 1, -1, -1]
+    way = waypoints(hand, actions)
+    np.testing.assert_allclose(way[:, 0], [2, 1, 2, 1, 1, 0])
+    np.testing.assert_allclose(way[:, 2], -way[:, 0])
+
+
+def test_short_sequences_hold_as_many_ticks_as_whole_windows() -> None:
+    shapes = [shape_for(step, 16, 10) for step in range(4)]
+    assert shapes == [(16, 10), (80, 2), (80, 2), (80, 2)]

@@ -1,0 +1,22 @@
+"""What pretraining and the learning of an expert minimise."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from dmpel_core.policy.head import ActionMixture
+from dmpel_core.training.episodes import Sequences
+
+
+def imitation_loss(mixture: ActionMixture, foreseen: Tensor, batch: Sequences, waypoints: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean negative log-likelihood of the actions and the mean error of the foreseen waypoints.
+
+    Args:
+        mixture: Over the chunks of (batch, window) ticks.
+        foreseen: (batch, window, 3) [dm].
+        batch: The demonstrated actions, and which ticks exist.
+        waypoints: (batch, window, 3) [dm].
+    """
+    exists = batch.valid[..., 0]
+    likelihood = mixture.negative_log_likelihood(batch.actions, batch.valid).sum() / exists.sum()
+    error = F.smooth_l1_loss(foreseen, waypoints, reduction="none", beta=0.1).mean(-1)
+    return likelihood, (error * exists).sum() / exists.sum()
