@@ -48,6 +48,7 @@ setup: $(VENV)/.shared-files
 # --- set-up -----------------------------------------------------------------------------------------------------
 
 $(VENV)/.packages: constraints.txt setup.py scripts/install_system_packages.sh
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, $(PYTHON) is older: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	scripts/install_system_packages.sh $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	@echo "Python packages: installing into $(VENV), 4 GB, 2 to 5 minutes (what is happening: tail -f $(VENV)/pip.log)"
