@@ -72,4 +72,4 @@ def main(library: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("models/libero-goal"))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("models/libero_goal"))
