@@ -5,15 +5,19 @@ main thread. A timer in the executor would share its thread with every callback,
 loses messages under load.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import rclpy
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
+
+from dmpel_core.errors import DmpelError
 
 
 def _spin(executor: SingleThreadedExecutor, faults: list[Exception]) -> None:
@@ -43,6 +47,23 @@ def spinning(*nodes: Node) -> Iterator[SingleThreadedExecutor]:
         thread.join(timeout=2.0)
         if faults:
             raise faults[0]
+
+
+def run_node(name: str, build: Callable[[], Any], arguments: list[str] | None) -> int:
+    """Build a node with a `run` and run it until it is interrupted; return the exit status: 2 and one line for what a user can mend."""
+    rclpy.init(args=arguments)
+    try:
+        node = build()
+        with spinning(node):
+            node.run()
+    except DmpelError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    finally:
+        rclpy.try_shutdown()
+    return 0
 
 
 @contextmanager

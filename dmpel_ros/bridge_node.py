@@ -14,11 +14,9 @@ import time
 from contextlib import closing
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import TwistStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
@@ -28,7 +26,7 @@ from std_srvs.srv import Trigger
 from dmpel_core.errors import DmpelError
 from dmpel_core.observation import Observation
 from dmpel_ros import messages, qos
-from dmpel_ros.background import Answer, spinning, until_shutdown
+from dmpel_ros.background import Answer, run_node, until_shutdown
 from dmpel_ros.episode import Episode, Settings, Stage
 from dmpel_ros.parameters import Parameter, declare, read
 from dmpel_ros.statistics import percentiles
@@ -221,19 +219,7 @@ class BridgeNode(Node):
 
 def main(arguments: list[str] | None = None, stage: Stage | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    rclpy.init(args=arguments)
-    try:
-        node = BridgeNode(stage)
-        with spinning(node):
-            node.run()
-    except DmpelError as error:
-        print(f"simulation_bridge: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    finally:
-        rclpy.try_shutdown()
-    return 0
+    return run_node("simulation_bridge", lambda: BridgeNode(stage), arguments)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import TwistStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Float32MultiArray, Float64MultiArray, String
@@ -29,7 +27,7 @@ from dmpel_core.groups import GROUPS
 from dmpel_core.inference.engine import Engine
 from dmpel_core.observation import Observation
 from dmpel_ros import messages, qos
-from dmpel_ros.background import in_thread, spinning, until_shutdown
+from dmpel_ros.background import in_thread, run_node, until_shutdown
 from dmpel_ros.control import Acted, Controller, Held
 from dmpel_ros.inbox import Inbox, Inputs
 from dmpel_ros.locations import find_library
@@ -250,19 +248,7 @@ def _status(level: bytes, name: str, message: str, values: dict[str, str]) -> Di
 
 def main(arguments: list[str] | None = None, load: LoadEngine = load_library) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    rclpy.init(args=arguments)
-    try:
-        node = PolicyNode(load)
-        with spinning(node):
-            node.run()
-    except DmpelError as error:
-        print(f"policy_node: {error}", file=sys.stderr)
-        return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    finally:
-        rclpy.try_shutdown()
-    return 0
+    return run_node("policy_node", lambda: PolicyNode(load), arguments)
 
 
 if __name__ == "__main__":
