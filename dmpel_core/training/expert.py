@@ -1,6 +1,6 @@
 """Learning one expert: the newest factors and a new router are trained, everything else is frozen."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +16,9 @@ from dmpel_core.training.features import FeatureSet
 from dmpel_core.training.losses import imitation_loss
 from dmpel_core.training.run import Run
 from dmpel_core.training.schedule import chance_for, set_learning_rate, shape_for
+from dmpel_core.training.settings import LearnSettings
 
 CHECKPOINT_EVERY = 100
-
-
-@dataclass(frozen=True)
-class LearnSettings:
-    """What the learning of one expert depends on besides library and data."""
-
-    seed: int
-    steps: int
-    batch: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    state_noise: float = 0.1
-    state_dropout: float = 0.3
-    forget: float = 0.5
-    waypoint: float = 5.0
-    views: int = 4
 
 
 def learn_expert(

@@ -17,10 +17,11 @@ from dmpel_core.experts.restore import restore_factors, restore_policy
 from dmpel_core.paths import cache_directory
 from dmpel_core.policy.text import TextTower
 from dmpel_core.training.datasets import digest, load_task_file
-from dmpel_core.training.expert import LearnSettings, learn_expert, remember
+from dmpel_core.training.expert import learn_expert, remember
 from dmpel_core.training.features import feature_set
 from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
+from dmpel_core.training.settings import LearnSettings
 
 
 def learn(

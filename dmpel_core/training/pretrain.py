@@ -6,7 +6,7 @@ some samples, so that the policy has to look. The run resumes exactly after a ki
 
 import argparse
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -28,25 +28,10 @@ from dmpel_core.training.interface import OBSERVATION, library_modules
 from dmpel_core.training.losses import imitation_loss
 from dmpel_core.training.run import Run
 from dmpel_core.training.schedule import chance_for, set_learning_rate, shape_for
+from dmpel_core.training.settings import PretrainSettings
 from dmpel_core.training.waypoints import waypoints
 
 CHECKPOINT_EVERY = 250
-
-
-@dataclass(frozen=True)
-class PretrainSettings:
-    """What a pretraining run depends on besides its data."""
-
-    seed: int
-    steps: int
-    batch: int
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    state_noise: float = 0.1
-    state_dropout: float = 0.4
-    forget: float = 0.5
-    waypoint: float = 5.0
 
 
 class PictureSet:

@@ -12,9 +12,9 @@ from dmpel_core.inference.ensemble import ChunkEnsemble
 from dmpel_core.inference.torch_engine import TorchEngine, frames_of
 from dmpel_core.observation import Observation
 from dmpel_core.policy.policy import Frames
-from dmpel_core.training.expert import LearnSettings
 from dmpel_core.training.learn import learn
 from dmpel_core.training.run import Run
+from dmpel_core.training.settings import LearnSettings
 from tests.core.conftest import write_noise
 
 

@@ -17,11 +17,11 @@ from dmpel_core.experts.library import Library, read_library
 from dmpel_core.training.augmentation import augment, disturb_state
 from dmpel_core.training.datasets import load_all
 from dmpel_core.training.episodes import Timeline
-from dmpel_core.training.expert import LearnSettings
 from dmpel_core.training.learn import learn
-from dmpel_core.training.pretrain import PictureSet, PretrainSettings, pretrain
+from dmpel_core.training.pretrain import PictureSet, pretrain
 from dmpel_core.training.run import Run
 from dmpel_core.training.schedule import shape_for
+from dmpel_core.training.settings import LearnSettings, PretrainSettings
 from dmpel_core.training.waypoints import waypoints
 from tests.core.conftest import TINY, write_noise
 
@@ -119,9 +119,10 @@ from dmpel_core.experts.library import read_library
 from dmpel_core.training import expert
 from dmpel_core.training.learn import learn
 from dmpel_core.training.run import Run
+from dmpel_core.training.settings import LearnSettings
 expert.CHECKPOINT_EVERY = 2
 library, data, folder = map(Path, sys.argv[1:4])
-settings = expert.LearnSettings(seed=1, steps=12, batch=3, views=2)
+settings = LearnSettings(seed=1, steps=12, batch=3, views=2)
 class Told(Run):
     def steps(self, done, total):
         for step, report in super().steps(done, total):
