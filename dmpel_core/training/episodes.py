@@ -46,13 +46,13 @@ class Timeline:
     def __len__(self) -> int:
         return len(self.last)
 
-    def draw(self, rng: np.random.Generator, count: int, window: int) -> np.ndarray:
-        """Draw first frames of windows that fill the demonstration where it is long enough.
+    def draw(self, rng: np.random.Generator, among: np.ndarray, count: int, window: int) -> np.ndarray:
+        """Draw first frames of windows around some of the frames `among`, that fill the demonstration where it is long enough.
 
         A window may begin up to `window - 1` ticks early and is then moved in, so that a demonstration's first and last
         frames are drawn as often as those in its middle.
         """
-        frame = rng.integers(len(self), size=count)
+        frame = among[rng.integers(len(among), size=count)]
         first, last = self.first[frame], self.last[frame]
         early = frame - rng.integers(window, size=count)
         return np.maximum(first, np.minimum(early, last - window + 1))

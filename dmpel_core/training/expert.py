@@ -85,7 +85,7 @@ def expert_loss(
     """
     sizes = policy.sizes
     rows, window = shape
-    batch = data.timeline.sequences(data.timeline.draw(rng, rows, window), window, sizes.chunk)
+    batch = data.timeline.sequences(data.timeline.draw(rng, np.arange(len(data.timeline)), rows, window), window, sizes.chunk)
     view = rng.integers(len(data.tokens), size=rows)
     frames = data.frames(view, batch.index)
     mixture = pool.mix(router(data.query(view, batch.index)), sizes.coefficient_dropout)

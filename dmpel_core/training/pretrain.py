@@ -5,65 +5,31 @@ some samples, so that the policy has to look. The run resumes exactly after a ki
 """
 
 import argparse
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from dmpel_core.data.hdf5 import Demonstration
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import create_library
 from dmpel_core.policy import text
-from dmpel_core.policy.image import to_pixels
 from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.augmentation import augment, disturb_state, short_memory
 from dmpel_core.training.checkpoint import load_checkpoint, save_checkpoint
-from dmpel_core.training.datasets import demonstration_files, digest, load_all, picture_stack
-from dmpel_core.training.episodes import Sequences, Timeline, stack_floats
+from dmpel_core.training.datasets import demonstration_files, digest, load_all
+from dmpel_core.training.episodes import Sequences
+from dmpel_core.training.foresight import foresight
 from dmpel_core.training.interface import OBSERVATION, library_modules
 from dmpel_core.training.losses import imitation_loss
+from dmpel_core.training.pictures import PictureSet
 from dmpel_core.training.run import Run
 from dmpel_core.training.schedule import chance_for, set_learning_rate, shape_for
 from dmpel_core.training.settings import PretrainSettings
-from dmpel_core.training.waypoints import waypoints
 
 CHECKPOINT_EVERY = 250
-
-
-class PictureSet:
-    """All frames of many tasks in memory, at the policy's resolution."""
-
-    def __init__(self, demonstrations: Iterable[tuple[str, Demonstration]], sizes: PolicySizes) -> None:
-        """Shrink demonstrations one by one; each comes with its instruction."""
-        sentences, actions, pictures, joints, gripper, ways = [], [], [], [], [], []
-        for sentence, demo in demonstrations:
-            sentences.append(sentence)
-            actions.append(demo.actions)
-            pictures.append(shrink(demo, sizes))
-            joints.append(demo.joints)
-            gripper.append(demo.gripper)
-            ways.append(waypoints(demo.ee_pos, demo.actions))
-        self.timeline = Timeline(actions)
-        self.pictures = torch.cat(pictures)  # (frames, cameras, 3, pixels, pixels) uint8
-        self.joints, self.gripper = stack_floats(joints), stack_floats(gripper)
-        self.waypoints = stack_floats(ways)  # (frames, 3) [dm]
-        self.sentences = sorted(set(sentences))
-        owner = [self.sentences.index(sentence) for sentence in sentences]
-        self.sentence = torch.from_numpy(np.repeat(owner, self.timeline.lengths))
-
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """Return mean and deviation of joints and fingers, (9,) each."""
-        state = torch.cat([self.joints, self.gripper], 1)
-        return state.mean(0), state.std(0) + 1e-3
-
-
-def shrink(demo: Demonstration, sizes: PolicySizes) -> Tensor:
-    """Return a demonstration's pictures as uint8 (frames, cameras, 3, pixels, pixels)."""
-    return (to_pixels(picture_stack(demo), sizes.pixels) * 255).round().to(torch.uint8)
+VALIDATE_EVERY = 1000
 
 
 def loss_on(
@@ -102,7 +68,7 @@ def pretrain(
         set_learning_rate(optimizer, settings.learning_rate, step, settings.steps)
         rng, chance = chance_for(settings.seed, step)
         rows, window = shape_for(step, settings.batch, sizes.window)
-        batch = data.timeline.sequences(data.timeline.draw(rng, rows, window), window, sizes.chunk)
+        batch = data.timeline.sequences(data.timeline.draw(rng, data.training, rows, window), window, sizes.chunk)
         likelihood, way = loss_on(policy, data, batch, texts, settings, chance)
         loss = likelihood + settings.waypoint * way
         optimizer.zero_grad()
@@ -110,6 +76,8 @@ def pretrain(
         torch.nn.utils.clip_grad_norm_(parameters.values(), settings.clip)
         optimizer.step()
         report(loss=likelihood.item(), waypoint_cm=10 * way.item())
+        if settings.held_out and ((step + 1) % VALIDATE_EVERY == 0 or step + 1 == settings.steps):
+            report.note(**foresight(policy, data, texts))
         if (step + 1) % checkpoint_every == 0 or step + 1 == settings.steps:
             save_checkpoint(checkpoint, parameters, optimizer, step + 1, fixed)
     return policy.eval()
@@ -128,6 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/pretrain"), help="folder of checkpoint, TensorBoard log and summary")
     parser.add_argument("--steps", type=int, default=6000, help="optimiser steps")
     parser.add_argument("--batch", type=int, default=16, help="sequences of 10 ticks in a step")
+    parser.add_argument("--held-out", type=int, default=1, help="demonstrations of each task that only measure whether the policy looks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2, help="processor threads; results depend on it in the last digits")
 
@@ -138,9 +107,9 @@ def run(arguments: argparse.Namespace) -> int:
     sizes = PolicySizes()
     files = demonstration_files(arguments.data)
     refuse_existing(arguments.output)
-    settings = PretrainSettings(arguments.seed, arguments.steps, arguments.batch)
+    settings = PretrainSettings(arguments.seed, arguments.steps, arguments.batch, held_out=arguments.held_out)
     log = Run(arguments.run, "pretrain")
-    data = PictureSet(load_all(files), sizes)
+    data = PictureSet(load_all(files), sizes, settings.held_out)
     policy = pretrain(data, settings, sizes, log, digest(files))
     library = create_library(
         arguments.output,
@@ -157,6 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
             "frames": len(data.timeline),
             "demonstrations": len(data.timeline.lengths),
             "library": str(library.path),
+            **log.noted,
         }
     )
     print(f"wrote {library.path}: backbone pretrained on {len(data.sentences)} tasks, {len(data.timeline)} frames")

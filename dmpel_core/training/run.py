@@ -27,12 +27,13 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         self._make_writer = SummaryWriter
         self._begun = time.monotonic()
+        self.noted: dict[str, float] = {}
 
     def steps(self, done: int, total: int) -> Iterator[tuple[int, "Report"]]:
         """Yield the steps that are left, each with a callable that takes its losses."""
         writer = self._make_writer(str(self.folder), purge_step=done)
         with tqdm(total=total, initial=done, desc=self.name, unit="step", mininterval=2, dynamic_ncols=True) as bar:
-            report = Report(bar, writer, self.name)
+            report = Report(bar, writer, self.name, self.noted)
             for step in range(done, total):
                 report.step = step
                 yield step, report
@@ -54,8 +55,9 @@ class Run:
 class Report:
     """Takes the losses of one step; shows a running mean."""
 
-    def __init__(self, bar: tqdm, writer: object, name: str) -> None:
+    def __init__(self, bar: tqdm, writer: object, name: str, noted: dict[str, float]) -> None:
         self.step = 0
+        self._noted = noted
         self._bar, self._writer, self._name = bar, writer, name
         self._recent: dict[str, list[float]] = {}
 
@@ -67,8 +69,17 @@ class Report:
             means = {key: sum(values) / len(values) for key, values in self._recent.items()}
             self._recent.clear()
             self._bar.set_postfix({key: f"{value:.3f}" for key, value in means.items()}, refresh=False)
-            for key, value in means.items():
-                self._writer.add_scalar(f"{self._name}/{key}", value, self.step + 1)  # type: ignore[attr-defined]
+            self._log(means)
+
+    def note(self, **figures: float) -> None:
+        """Keep figures that are measured now and then; the newest go into the summary."""
+        self._noted.update(figures)
+        self._log(figures)
+        self._bar.write(f"step {self.step + 1}: " + ", ".join(f"{key} {value:.2f}" for key, value in figures.items()))
+
+    def _log(self, figures: Mapping[str, float]) -> None:
+        for key, value in figures.items():
+            self._writer.add_scalar(f"{self._name}/{key}", value, self.step + 1)  # type: ignore[attr-defined]
 
 
 def machine() -> str:

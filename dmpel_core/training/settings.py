@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class PretrainSettings:
-    """What a pretraining run depends on.
+class ImitationSettings:
+    """What both training commands share.
 
     Attributes:
         seed: Of every draw.
@@ -33,7 +33,18 @@ class PretrainSettings:
 
 
 @dataclass(frozen=True)
-class LearnSettings(PretrainSettings):
+class PretrainSettings(ImitationSettings):
+    """What a pretraining run depends on.
+
+    Attributes:
+        held_out: Demonstrations of each task that are not trained on, but show whether the policy looks.
+    """
+
+    held_out: int = 0
+
+
+@dataclass(frozen=True)
+class LearnSettings(ImitationSettings):
     """What the learning of one expert depends on.
 
     Attributes:

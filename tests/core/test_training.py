@@ -18,7 +18,8 @@ from dmpel_core.training.augmentation import augment, disturb_state
 from dmpel_core.training.datasets import load_all
 from dmpel_core.training.episodes import Timeline
 from dmpel_core.training.learn import learn
-from dmpel_core.training.pretrain import PictureSet, pretrain
+from dmpel_core.training.pictures import PictureSet
+from dmpel_core.training.pretrain import pretrain
 from dmpel_core.training.run import Run
 from dmpel_core.training.schedule import shape_for
 from dmpel_core.training.settings import LearnSettings, PretrainSettings
@@ -39,7 +40,7 @@ def test_sequences_stand_beside_their_actions_and_stop_at_the_end() -> None:
 
 def test_draws_stay_inside_a_demonstration_and_favour_no_frame() -> None:
     timeline = Timeline([np.zeros((length, 7)) for length in (30, 4, 25)])
-    starts = timeline.draw(np.random.default_rng(0), 20000, window=10)
+    starts = timeline.draw(np.random.default_rng(0), np.arange(len(timeline)), 20000, window=10)
     batch = timeline.sequences(starts, window=10, chunk=1)
     assert (timeline.last[starts] == timeline.last[batch.index.numpy()[:, -1]]).all()
     long = np.bincount(batch.index[timeline.last[starts] == 29].flatten().numpy())[:30]
@@ -99,7 +100,7 @@ def test_a_checkpoint_of_another_run_is_refused(library: Library, tmp_path: Path
 
 def test_pretraining_resumed_halfway_equals_the_unbroken_run(tmp_path: Path) -> None:
     files = [write_noise(tmp_path / "a.hdf5", "open the drawer", 0), write_noise(tmp_path / "b.hdf5", "turn on the stove", 10)]
-    data, settings = PictureSet(load_all(files), TINY), PretrainSettings(seed=0, steps=6, batch=2)
+    data, settings = PictureSet(load_all(files), TINY, held_out=1), PretrainSettings(seed=0, steps=6, batch=2, held_out=1)
     unbroken = pretrain(data, settings, TINY, Run(tmp_path / "one", "pretrain"), "digest")
     broken = Run(tmp_path / "two", "pretrain")
     steps = broken.steps
@@ -108,6 +109,22 @@ def test_pretraining_resumed_halfway_equals_the_unbroken_run(tmp_path: Path) -> 
     resumed = pretrain(data, settings, TINY, Run(tmp_path / "two", "pretrain"), "digest", checkpoint_every=3)
     for name, value in unbroken.backbone_state().items():
         assert torch.equal(value, resumed.backbone_state()[name]), name
+
+
+def test_held_out_demonstrations_measure_sight_and_teach_nothing(tmp_path: Path) -> None:
+    pairs = list(load_all([write_noise(tmp_path / "a.hdf5", "open the drawer", 0)]))
+    other = list(load_all([write_noise(tmp_path / "b.hdf5", "open the drawer", 50)]))
+    settings = PretrainSettings(seed=0, steps=2, batch=2, held_out=1)
+    weights, noted = [], []
+    for number, demonstrations in enumerate((pairs, [*pairs[:-1], other[-1]])):
+        run = Run(tmp_path / str(number), "pretrain")
+        weights.append(pretrain(PictureSet(demonstrations, TINY, held_out=1), settings, TINY, run, "digest").backbone_state())
+        noted.append(run.noted)
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert noted[0]["held_out_cm"] != noted[1]["held_out_cm"]
+    assert noted[0]["held_out_cm"] != noted[0]["held_out_blank_cm"]
+    with pytest.raises(DmpelError, match="hold out 3"):
+        PictureSet(pairs, TINY, held_out=3)
 
 
 LEARN = """

@@ -1,0 +1,51 @@
+"""All frames of many tasks in memory, for pretraining."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dmpel_core.data.hdf5 import Demonstration
+from dmpel_core.errors import DmpelError
+from dmpel_core.policy.image import to_pixels
+from dmpel_core.policy.sizes import PolicySizes
+from dmpel_core.training.datasets import picture_stack
+from dmpel_core.training.episodes import Timeline, stack_floats
+from dmpel_core.training.waypoints import waypoints
+
+
+class PictureSet:
+    """All frames of many tasks in memory, at the policy's resolution."""
+
+    def __init__(self, demonstrations: Iterable[tuple[str, Demonstration]], sizes: PolicySizes, held_out: int = 0) -> None:
+        """Shrink demonstrations one by one; each comes with its instruction, and the last `held_out` of each are not trained on."""
+        sentences, actions, pictures, joints, gripper, ways = [], [], [], [], [], []
+        for sentence, demo in demonstrations:
+            sentences.append(sentence)
+            actions.append(demo.actions)
+            pictures.append(shrink(demo, sizes))
+            joints.append(demo.joints)
+            gripper.append(demo.gripper)
+            ways.append(waypoints(demo.ee_pos, demo.actions))
+        self.timeline = Timeline(actions)
+        self.pictures = torch.cat(pictures)  # (frames, cameras, 3, pixels, pixels) uint8
+        self.joints, self.gripper = stack_floats(joints), stack_floats(gripper)
+        self.waypoints = stack_floats(ways)  # (frames, 3) [dm]
+        self.sentences = sorted(set(sentences))
+        owner = [self.sentences.index(sentence) for sentence in sentences]
+        self.sentence = torch.from_numpy(np.repeat(owner, self.timeline.lengths))
+        self.held_out = np.array([owner[number + 1 :].count(task) < held_out for number, task in enumerate(owner)])  # (demonstrations,)
+        self.training = np.flatnonzero(~np.repeat(self.held_out, self.timeline.lengths))  # frames
+        if len(self.training) == 0:
+            raise DmpelError(f"{len(owner)} demonstrations are too few to hold out {held_out} of each task; collect more")
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Return mean and deviation of joints and fingers, (9,) each."""
+        state = torch.cat([self.joints, self.gripper], 1)[self.training]
+        return state.mean(0), state.std(0) + 1e-3
+
+
+def shrink(demo: Demonstration, sizes: PolicySizes) -> Tensor:
+    """Return a demonstration's pictures as uint8 (frames, cameras, 3, pixels, pixels)."""
+    return (to_pixels(picture_stack(demo), sizes.pixels) * 255).round().to(torch.uint8)
