@@ -35,9 +35,14 @@ class TemporalTransformer(nn.Module):
 
     def __init__(self, sizes: PolicySizes) -> None:
         super().__init__()
+        hidden = sizes.temporal_hidden or sizes.mlp_ratio * sizes.width
         self.blocks = nn.ModuleList(
-            [Block(sizes.width, sizes.heads, sizes.mlp_ratio, sizes.dropout, qkv_bias=False) for _ in range(sizes.temporal_blocks)]
-        )
+            Block(
+                sizes.width, sizes.heads, hidden, sizes.dropout, qkv_bias=False, activation=sizes.temporal_activation,
+                hidden_dropout=sizes.hidden_dropout, drop_path=sizes.drop_path, adapt=sizes.adapt,
+            )
+            for _ in range(sizes.temporal_blocks)
+        )  # fmt: skip
         self.register_buffer("position", positions(sizes.window, sizes.width), persistent=False)
 
     def forward(self, tokens: Tensor, mixture: Mixture | None = None, horizon: Tensor | None = None) -> Tensor:

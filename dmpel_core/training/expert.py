@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dmpel_core.experts.chunk import act_on_chunk
 from dmpel_core.experts.pool import ExpertPool, start_expert
 from dmpel_core.experts.router import Router
 from dmpel_core.policy.policy import Policy
@@ -38,10 +39,12 @@ def learn_expert(
         The new factors and the router.
     """
     torch.manual_seed(settings.seed)
-    started = start_expert(policy.modules_adapted, policy.sizes.rank, frozen, torch.Generator().manual_seed(settings.seed))
+    started = start_expert(policy.modules_adapted, frozen, torch.Generator().manual_seed(settings.seed))
     factors = {name: nn.Parameter(value) for name, value in started.items()}
     pool = ExpertPool(policy.modules_adapted, frozen, factors)
-    router = Router(policy.query_width, policy.sizes.router_hidden, pool.count, policy.sizes.top_k)
+    router = Router(
+        policy.query_width, policy.sizes.router_hidden, pool.count, policy.sizes.top_k, shared=policy.sizes.router_shared
+    )  # fmt: skip
     parameters: dict[str, Tensor] = {
         **{f"expert.{k}": v for k, v in factors.items()},
         **{f"router.{k}": v for k, v in router.named_parameters()},
@@ -88,12 +91,13 @@ def expert_loss(
     batch = data.timeline.sequences(data.timeline.draw(rng, np.arange(len(data.timeline)), rows, window), window, sizes.chunk)
     view = rng.integers(len(data.tokens), size=rows)
     frames = data.frames(view, batch.index)
-    mixture = pool.mix(router(data.query(view, batch.index)), sizes.coefficient_dropout)
-    text = policy.text.encode(data.text.expand(rows, -1, -1), mixture)
+    coefficients = router(policy.sequence_query(data.query(view, batch.index)))
     state = policy.proprioception.normalise(frames.joints, frames.gripper)
     state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
-    tokens = policy.tokens(frames, text, mixture, state)
-    actions, ways = policy.act_and_foresee(tokens, mixture, short_memory(rows, window, settings.forget, chance))
+    actions, ways = act_on_chunk(
+        policy, pool, coefficients, frames, data.text.expand(rows, -1, -1), dropout=sizes.coefficient_dropout,
+        state=state, horizon=short_memory(rows, window, settings.forget, chance),
+    )  # fmt: skip
     return imitation_loss(actions, ways, batch, data.waypoints[batch.index])
 
 
@@ -113,6 +117,6 @@ def remember(policy: Policy, router: Router, data: FeatureSet, ratio: float, see
     count = len(data.timeline)
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[: max(1, round(ratio * count))])
     index = data.timeline.sequences(chosen, policy.sizes.window, policy.sizes.chunk).index
-    queries = data.query(np.zeros(len(chosen), int), index)
+    queries = policy.sequence_query(data.query(np.zeros(len(chosen), int), index))
     with torch.inference_mode():
         return queries, router(queries).clone()

@@ -34,7 +34,7 @@ class FeatureSet:
     Attributes:
         timeline: Demonstrations laid end to end.
         tokens: (views, frames, cameras, 1 + grid, image_width) float16; view 0 is the picture as it is.
-        queries: (views, frames, query_width), each frame's router query.
+        queries: (views, frames, features), each frame's frozen features, see `Policy.query`.
         joints: (frames, 7) [rad].
         gripper: (frames, 2) [m].
         waypoints: (frames, 3) [dm], see `dmpel_core.training.waypoints`.
@@ -55,8 +55,8 @@ class FeatureSet:
         return Frames(tokens, self.joints[index], self.gripper[index])
 
     def query(self, view: np.ndarray, index: Tensor) -> Tensor:
-        """Return the router query of each sequence: the mean over its ticks, (batch, query_width)."""
-        return torch.from_numpy(self.queries[view[:, None], index.numpy()]).mean(1)
+        """Return the frozen features of each tick, (batch, ticks, features), from which the policy makes the router's query."""
+        return torch.from_numpy(self.queries[view[:, None], index.numpy()])
 
 
 def feature_set(

@@ -15,7 +15,6 @@ from dmpel_core.experts.library import Library, add_expert, read_library
 from dmpel_core.experts.replay import ReplayMemory
 from dmpel_core.experts.restore import restore_factors, restore_policy
 from dmpel_core.paths import cache_directory
-from dmpel_core.policy.text import TextTower
 from dmpel_core.training.datasets import digest, load_task_file
 from dmpel_core.training.expert import learn_expert, remember
 from dmpel_core.training.features import feature_set
@@ -62,7 +61,7 @@ def learn(
     }
     factors, router = learn_expert(policy, frozen, features, settings, run, identity)
     queries, answers = remember(policy, router, features, replay_ratio, settings.seed)
-    memory = ReplayMemory.of(queries, TextTower.width, answers, policy.sizes.top_k)
+    memory = ReplayMemory.of(queries, policy.text.width, answers, policy.sizes.top_k)
     loss = 0.0
     if library.experts:
         router, loss = recall(router, [*stored_memories(library), memory], replay_epochs, settings.seed)
