@@ -67,7 +67,7 @@ def start_expert(modules: Sequence[AdaptedModule], previous: Sequence[Factors], 
     The first expert's A is uniform within 1 / sqrt(inputs * rank), as in the official code. A later one is a random
     direction made orthogonal to the flattened A of all earlier experts, of Frobenius norm 1.
     """
-    factors = {}
+    factors: dict[str, Tensor] = {}
     for module in modules:
         factors |= {name: torch.zeros(shape) for name, shape in module.shapes().items()}
         shape = (module.inputs, module.rank)

@@ -28,10 +28,8 @@ class ClipTextTower(nn.Module):
         self.words = nn.Embedding(sizes.vocabulary, sizes.width)
         self.position = nn.Embedding(sizes.positions, sizes.width)
         first = sizes.adapted[0]
-        blocks = [
-            Block(sizes.width, sizes.heads, sizes.hidden, activation="quick_gelu", adapt=adapt if index in sizes.adapted else "none")
-            for index in range(sizes.depth)
-        ]
+        choices = [adapt if index in sizes.adapted else "none" for index in range(sizes.depth)]
+        blocks = [Block(sizes.width, sizes.heads, sizes.hidden, activation="quick_gelu", adapt=choice) for choice in choices]
         self.frozen, self.blocks = nn.ModuleList(blocks[:first]), nn.ModuleList(blocks[first:])
         self.norm = nn.LayerNorm(sizes.width)
         self.projection = nn.Linear(sizes.width, sizes.outputs, bias=False)

@@ -23,8 +23,13 @@ def sequence_query(ticks: Tensor, sizes: PolicySizes, text_width: int) -> Tensor
     text, classes, state = ticks.split([text_width, views, ticks.shape[-1] - text_width - views], -1)
     parts = [text.mean(1)]
     for camera in classes.split(sizes.image_width, -1):
-        parts += [camera.mean(1)] * sizes.query_mean + [camera[:, -1] - camera[:, 0]] * sizes.query_difference
-    return torch.cat([*parts, state.mean(1)] if sizes.query_state else parts, -1)
+        if sizes.query_mean:
+            parts.append(camera.mean(1))
+        if sizes.query_difference:
+            parts.append(camera[:, -1] - camera[:, 0])
+    if sizes.query_state:
+        parts.append(state.mean(1))
+    return torch.cat(parts, -1)
 
 
 def running_query(ticks: Tensor, sizes: PolicySizes, text_width: int) -> Tensor:

@@ -52,12 +52,8 @@ class VisionTower(ImageTower):
         self.class_token = nn.Parameter(torch.zeros(1, 1, width))
         self.position = nn.Parameter(torch.randn(1, 1 + (vision.pixels // vision.patch) ** 2, width) * 0.02)
         self.norm_pre = nn.LayerNorm(width)
-        blocks = [
-            Block(
-                width, vision.heads, vision.hidden, activation=vision.activation, adapt=sizes.adapt if index in vision.adapted else "none"
-            )
-            for index in range(vision.depth)
-        ]
+        adapt = [sizes.adapt if index in vision.adapted else "none" for index in range(vision.depth)]
+        blocks = [Block(width, vision.heads, vision.hidden, activation=vision.activation, adapt=choice) for choice in adapt]
         self.frozen, self.blocks = nn.ModuleList(blocks[:first]), nn.ModuleList(blocks[first:])
         self.norm = nn.LayerNorm(width)
         if vision.unused:

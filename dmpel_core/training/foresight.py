@@ -12,8 +12,10 @@ from dmpel_core.training.pictures import PictureSet
 def foresight(policy: Policy, data: PictureSet, texts: Tensor) -> dict[str, float]:
     """Return how far the foreseen waypoints are off on the held-out demonstrations [cm], with the pictures and with black ones.
 
-    A policy whose two figures are the same does not look.
+    A policy whose two figures are the same does not look. One that foresees no waypoints has no such figures.
     """
+    if not policy.sizes.waypoint:
+        return {}
     policy.eval()
     window, last = policy.sizes.window, data.timeline.lengths.cumsum()[data.held_out]
     starts = np.concatenate(
@@ -27,6 +29,7 @@ def foresight(policy: Policy, data: PictureSet, texts: Tensor) -> dict[str, floa
             tokens = policy.image.trunk((light * pictures).flatten(0, 1)).unflatten(0, batch.index.shape)
             frames = Frames(tokens, data.joints[batch.index], data.gripper[batch.index])
             _, ways = policy.act_and_foresee(policy.tokens(frames, texts[data.sentence[batch.index[:, 0]]]))
+            assert ways is not None
             distance = (ways - data.waypoints[batch.index]).norm(dim=-1)  # (sequences, window) [dm]
             errors[name].append(distance[batch.valid[..., 0] > 0])
     policy.train()
