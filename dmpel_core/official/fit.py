@@ -42,7 +42,8 @@ def check_fit(state: Mapping[str, Tensor], base: PolicySizes, source: str) -> Po
     culprit = _culprit(state, base, misfits) if len(misfits) > 1 else None
     faults = [_describe(name, *shapes) for name, shapes in sorted((culprit or misfits).items())]
     raise DmpelError(
-        f"{source} is no official policy of one size: {'; '.join(faults)}. Copy it again, or say with --sizes what differs from the published policy"
+        f"{source} is no official policy of one size: {'; '.join(faults)}. "
+        "Copy it again, or say with --sizes what differs from the published policy"
     )
 
 

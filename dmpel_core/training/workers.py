@@ -1,5 +1,6 @@
 """The processes and devices that train: one process by default, several under `accelerate launch`."""
 
+import torch
 from accelerate import Accelerator
 
 from dmpel_core.errors import DmpelError
@@ -19,7 +20,6 @@ def on_device(precision: str) -> Accelerator:
     Raises:
         DmpelError: Half precision without CUDA.
     """
-    accelerator = Accelerator(mixed_precision="no" if precision == "fp32" else precision)
-    if precision != "fp32" and accelerator.device.type != "cuda":
-        raise DmpelError(f"--precision {precision} needs a CUDA device, this is {accelerator.device}: leave it at fp32")
-    return accelerator
+    if precision != "fp32" and not torch.cuda.is_available():
+        raise DmpelError(f"--precision {precision} needs a CUDA device and there is none: leave it at fp32")
+    return Accelerator(mixed_precision="no" if precision == "fp32" else precision)
