@@ -153,5 +153,6 @@ def run(arguments: argparse.Namespace) -> int:
             "experts": [expert.name for expert in grown.experts],
         }
     )
-    print(f"{grown.path}: generation {grown.generation}, experts: {', '.join(expert.name for expert in grown.experts)}")
+    if log.shown:
+        print(f"{grown.path}: generation {grown.generation}, experts: {', '.join(expert.name for expert in grown.experts)}")
     return 0

@@ -22,7 +22,10 @@ from dmpel_core.official.checkpoint import read_state
 from dmpel_core.official.convert import import_state
 from dmpel_core.official.names import POSITION_IDS
 from dmpel_core.policy.clip_text import ClipTextTower
-from dmpel_core.training.learn import stored_memories
+from dmpel_core.training.learn import learn, stored_memories
+from dmpel_core.training.run import Run
+from dmpel_core.training.settings import LearnSettings
+from tests.core.conftest import write_noise
 from tests.core.golden import Case, case_paths, load_case
 from tests.core.golden_outputs import Built, rollout, train
 from tests.core.golden_table import limit_of, relative
@@ -178,6 +181,26 @@ def test_learning_on_imported_experts_asks_first(pool3: Case, tmp_path: Path) ->
     with pytest.raises(DmpelError, match=r"'expert 1', 'expert 2', 'expert 3' came without replay memory.*--without-replay"):
         stored_memories(library)
     assert stored_memories(library, without_replay=True) == []
+
+
+def test_a_task_learned_on_imported_experts_is_exported_with_them(pool3: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DMPEL_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "tokenizer.json").write_text(small_tokenizer())
+    library = imported(pool3, tmp_path, None, "--tokenizer", tmp_path)
+    data, settings = write_noise(tmp_path / "a.hdf5", "open stove", 0, (6, 5)), LearnSettings(seed=1, steps=2, batch=2, views=1)
+    with pytest.raises(DmpelError, match="--without-replay"):
+        learn(library, data, settings, Run(tmp_path / "run", "learn"), 0.5, 2)
+    grown = learn(library, data, settings, Run(tmp_path / "run", "learn"), 0.5, 2, without_replay=True)
+    assert (grown.generation, len(grown.replay(3)["features"])) == (4, 6)
+    command(export_command, grown.path, "--to", tmp_path / "again.pth")
+    state = read_state(tmp_path / "again.pth")
+    assert state.keys() == pool3.weights.keys()
+    for name, value in pool3.weights.items():
+        if name.endswith("_pool"):
+            assert torch.equal(state[name][:3], value), name
+            assert len(state[name]) == 4
+    command(export_command, grown.path, "--generation", 3, "--to", tmp_path / "before.pth")
+    assert_same(read_state(tmp_path / "before.pth"), pool3.weights)
 
 
 @pytest.mark.parametrize(
