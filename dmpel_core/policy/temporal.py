@@ -49,7 +49,7 @@ class TemporalTransformer(nn.Module):
         """Map the tokens of a window to one feature a tick.
 
         Args:
-            tokens: (batch, ticks, tokens, width), oldest tick first, at most `window` ticks.
+            tokens: (batch, ticks, tokens, width), oldest tick first.
             mixture: Mixed factors, or None for the frozen layers.
             horizon: (batch,), ticks each sample may look back, or None for all.
 
@@ -57,7 +57,8 @@ class TemporalTransformer(nn.Module):
             (batch, ticks, width).
         """
         batch, ticks, count, width = tokens.shape
-        x = (tokens + self.position[:ticks, None]).reshape(batch, ticks * count, width)
+        position = self.position[:ticks] if ticks <= len(self.position) else positions(ticks, width).to(tokens)
+        x = (tokens + position[:, None]).reshape(batch, ticks * count, width)
         mask = frame_causal(ticks, count).to(x.device) if horizon is None else recent_only(ticks, count, horizon)
         for block in self.blocks:
             x = block(x, mixture, mask)

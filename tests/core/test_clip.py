@@ -1,14 +1,19 @@
 """CLIP's towers against transformers' own, and the counts of the published policy."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from dmpel_core.errors import DmpelError
+from dmpel_core.experts.library import create_library
 from dmpel_core.experts.router import Router
+from dmpel_core.inference.torch_engine import TorchEngine
+from dmpel_core.observation import Observation
 from dmpel_core.official.clip import load_clip
 from dmpel_core.official.names import IMAGE, Layout, backbone_names, to_official
 from dmpel_core.policy.clip_text import ClipTextTower
@@ -16,6 +21,11 @@ from dmpel_core.policy.policy import Policy
 from dmpel_core.policy.presets import CLIP_VIT_B16, preset
 from dmpel_core.policy.sizes import LanguageSizes, PolicySizes, VisionSizes
 from dmpel_core.policy.vision import prepare
+from dmpel_core.training.interface import OBSERVATION, library_modules
+from dmpel_core.training.learn import learn
+from dmpel_core.training.run import Run
+from dmpel_core.training.settings import LearnSettings
+from tests.core.conftest import write_noise
 
 WORDS = ["<|startoftext|>", "<|endoftext|>", *"abdelnoprstuvw", *(f"{letter}</w>" for letter in "abdelnoprstuvw"), "pu", "put</w>"]
 TINY_CLIP = PolicySizes(
@@ -102,6 +112,29 @@ def test_a_policy_keeps_its_tokenizer_in_its_backbone(policy: Policy) -> None:
         other.load_backbone({name: value for name, value in policy.backbone_state().items() if name != "image.norm.bias"})
 
 
+def test_a_library_of_this_policy_learns_and_plays(tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DMPEL_CACHE", str(tmp_path / "cache"))
+    library = create_library(
+        tmp_path / "library", backbone={name: value.numpy() for name, value in policy.backbone_state().items()}, policy=TINY_CLIP.to_json(),
+        modules=library_modules(policy), text_encoder=policy.text.identity(), observation=OBSERVATION,
+    )  # fmt: skip
+    settings = LearnSettings(seed=0, steps=2, batch=2, views=1)
+    for number, instruction in enumerate(("put a doll on a table", "open a door")):
+        data = write_noise(tmp_path / f"{number}.hdf5", instruction, number, (5, 4))
+        library = learn(library, data, settings, Run(tmp_path / f"run-{number}", "learn"), 0.5, 1)
+    assert {module.rank for module in library.modules} == {2, 4}
+
+    def play(sample_seed: int | None) -> np.ndarray:
+        engine, chance = TorchEngine(library.path, sample_seed=sample_seed), np.random.default_rng(0)
+        engine.set_instruction("open a door")
+        seen = [Observation(*chance.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8), chance.normal(size=7), np.zeros(2)) for _ in range(6)]
+        return np.stack([engine.tick(observation).action for observation in seen])
+
+    assert play(None).shape == (6, 7)
+    np.testing.assert_array_equal(play(3), play(3))
+    assert not np.array_equal(play(3), play(4)), "the published policy draws its actions"
+
+
 def count(shapes: list[torch.Size] | list[tuple[int, ...]]) -> int:
     return sum(torch.Size(shape).numel() for shape in shapes)
 
@@ -124,8 +157,6 @@ def test_the_published_policy_has_the_published_counts() -> None:
 
 
 def test_an_expert_bias_costs_what_the_official_one_costs() -> None:
-    from dataclasses import replace
-
     with torch.device("meta"):
         policy = Policy(replace(CLIP_VIT_B16, expert_bias=True))
     assert count([shape for module in policy.modules_adapted for shape in module.shapes().values()]) == 652_608 + 4_171
