@@ -5,6 +5,7 @@ and their files are never written again. The run resumes exactly after a kill, a
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from dmpel_core.experts.library import Library, add_expert, read_library
 from dmpel_core.experts.replay import ReplayMemory
 from dmpel_core.experts.restore import restore_factors, restore_policy
 from dmpel_core.paths import cache_directory
-from dmpel_core.training.datasets import digest, load_task_file
+from dmpel_core.training.datasets import digest, load_task
 from dmpel_core.training.expert import learn_expert, remember
 from dmpel_core.training.features import feature_set
 from dmpel_core.training.options import add_setting_arguments, settings_of
@@ -27,7 +28,7 @@ from dmpel_core.training.workers import on_device, on_processor
 
 def learn(
     library: Library,
-    data: Path,
+    data: Sequence[Path],
     settings: LearnSettings,
     run: Run,
     replay_ratio: float,
@@ -37,16 +38,16 @@ def learn(
     without_replay: bool = False,
     accelerator: Accelerator | None = None,
 ) -> Library:
-    """Learn the task of one demonstration file and return the new generation.
+    """Learn the task that some demonstrations show and return the new generation.
 
     Args:
         library: The generation to build on.
-        data: LIBERO-layout HDF5 file of the task.
+        data: LIBERO-layout HDF5 files of the task.
         settings: Of the training.
         run: Where checkpoint, log and summary go.
         replay_ratio: Share of the sequences kept for coefficient replay.
         replay_epochs: Passes over the replay memories.
-        limit: Use only the first demonstrations.
+        limit: Use only the first demonstrations of each file.
         without_replay: Go on although earlier experts have no replay memory.
         accelerator: Device and processes; None for the processor.
 
@@ -54,8 +55,8 @@ def learn(
         DmpelError: The library already has an expert for this instruction from other data or settings, or one without replay memory.
     """
     accelerator = accelerator or on_processor()
-    pairs = load_task_file(data, limit)
-    instruction, data_digest = pairs[0][0], digest([data])
+    pairs = load_task(data, limit)
+    instruction, data_digest = pairs[0][0], digest(data)
     provenance = {
         "dataset": data_digest,
         "demonstrations": len(pairs),
@@ -124,10 +125,10 @@ def stored_memories(library: Library, *, without_replay: bool = False) -> list[R
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("library", type=Path, help="library folder; its newest selected generation is extended")
-    parser.add_argument("--data", type=Path, required=True, help="LIBERO-layout HDF5 file of the task")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="LIBERO-layout HDF5 files of the task")
     parser.add_argument("--run", type=Path, help="folder of checkpoint, TensorBoard log and summary (default: runs/learn/TASK)")
     add_setting_arguments(parser, steps=1200)
-    parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations")
+    parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
     parser.add_argument("--views", type=int, default=4, help="cached views of each picture: itself and N - 1 random changes")
     parser.add_argument("--replay-ratio", type=float, default=0.2, help="share of the sequences kept for coefficient replay (paper: 1.0)")
     parser.add_argument("--replay-epochs", type=int, default=10, help="passes over the replay memories (paper: 10)")
@@ -140,7 +141,7 @@ def run(arguments: argparse.Namespace) -> int:
     library = read_library(arguments.library)
     settings = settings_of(arguments, LearnSettings, views=arguments.views)
     accelerator = on_device(settings.precision)
-    log = Run(arguments.run or Path("runs/learn") / arguments.data.stem, "learn", shown=accelerator.is_main_process)
+    log = Run(arguments.run or Path("runs/learn") / arguments.data[0].stem, "learn", shown=accelerator.is_main_process)
     grown = learn(
         library, arguments.data, settings, log, arguments.replay_ratio, arguments.replay_epochs, arguments.demonstrations,
         without_replay=arguments.without_replay, accelerator=accelerator,

@@ -121,7 +121,7 @@ def test_a_library_of_this_policy_learns_and_plays(tmp_path: Path, policy: Polic
     settings = LearnSettings(seed=0, steps=2, batch=2, views=1)
     for number, instruction in enumerate(("put a doll on a table", "open a door")):
         data = write_noise(tmp_path / f"{number}.hdf5", instruction, number, (5, 4))
-        library = learn(library, data, settings, Run(tmp_path / f"run-{number}", "learn"), 0.5, 1)
+        library = learn(library, [data], settings, Run(tmp_path / f"run-{number}", "learn"), 0.5, 1)
     assert {module.rank for module in library.modules} == {2, 4}
 
     def play(sample_seed: int | None) -> np.ndarray:

@@ -189,8 +189,8 @@ def test_a_task_learned_on_imported_experts_is_exported_with_them(pool3: Case, t
     library = imported(pool3, tmp_path, None, "--tokenizer", tmp_path)
     data, settings = write_noise(tmp_path / "a.hdf5", "open stove", 0, (6, 5)), LearnSettings(seed=1, steps=2, batch=2, views=1)
     with pytest.raises(DmpelError, match="--without-replay"):
-        learn(library, data, settings, Run(tmp_path / "run", "learn"), 0.5, 2)
-    grown = learn(library, data, settings, Run(tmp_path / "run", "learn"), 0.5, 2, without_replay=True)
+        learn(library, [data], settings, Run(tmp_path / "run", "learn"), 0.5, 2)
+    grown = learn(library, [data], settings, Run(tmp_path / "run", "learn"), 0.5, 2, without_replay=True)
     assert (grown.generation, len(grown.replay(3)["features"])) == (4, 6)
     command(export_command, grown.path, "--to", tmp_path / "again.pth")
     state = read_state(tmp_path / "again.pth")

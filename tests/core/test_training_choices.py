@@ -136,7 +136,7 @@ policy = pretrain(data, settings, TINY, Run(folder / f"run-{rank}", "pretrain", 
 save_file(policy.backbone_state(), folder / f"backbone-{rank}.safetensors")
 run = Run(folder / "run", "learn", shown=shown)
 settings = LearnSettings(seed=1, steps=3, batch=2, views=1)
-grown = command.learn(read_library(folder / "library"), folder / "a.hdf5", settings, run, 0.5, 1, accelerator=accelerator)
+grown = command.learn(read_library(folder / "library"), [folder / "a.hdf5"], settings, run, 0.5, 1, accelerator=accelerator)
 assert grown.generation == 1
 """
 
