@@ -13,7 +13,7 @@ from dmpel_core.simulation.expert import Expert, StuckError
 from dmpel_core.simulation.handover import Handover, holds_something
 from dmpel_core.simulation.recording import record_episode, settle
 
-SIDEWAYS = np.array([0.0, 0.6, -0.6, 0.0, 0.0, 0.0, 1.0])
+AWAY, WAIT = np.array([0.0, 0.6, -0.4, 0.0, 0.0, 0.0, 1.0]), np.array([0.0] * 6 + [1.0])
 
 
 class Script:
@@ -41,7 +41,7 @@ class Script:
 
 
 def test_the_expert_goes_on_from_where_the_policy_has_come(bowl_on_plate: Environment) -> None:
-    script = Script(lambda: SIDEWAYS)
+    script = Script(lambda: AWAY if script.ticks < 12 else WAIT)
     lead = Handover(script, np.random.default_rng(2))
     left: list[np.ndarray] = []
 
