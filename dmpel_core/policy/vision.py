@@ -57,7 +57,7 @@ class VisionTower(ImageTower):
         self.frozen, self.blocks = nn.ModuleList(blocks[:first]), nn.ModuleList(blocks[first:])
         self.norm = nn.LayerNorm(width)
         if vision.unused:
-            self.unused = nn.Linear(width, vision.unused)
+            self.unused = nn.Linear(width, vision.unused).requires_grad_(False)  # what averages gradients would wait for its
 
     def trunk(self, pictures: Tensor) -> Tensor:
         """Run the frozen half on pictures of any size, (n, cameras, 3, height, width) in [0, 1]."""

@@ -21,10 +21,13 @@ from dmpel_core.policy.policy import Policy
 from dmpel_core.policy.presets import CLIP_VIT_B16, preset
 from dmpel_core.policy.sizes import LanguageSizes, PolicySizes, VisionSizes
 from dmpel_core.policy.vision import prepare
+from dmpel_core.training.datasets import load_all
 from dmpel_core.training.interface import OBSERVATION, library_modules
 from dmpel_core.training.learn import learn
+from dmpel_core.training.pictures import PictureSet
+from dmpel_core.training.pretrain import pretrain
 from dmpel_core.training.run import Run
-from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.settings import LearnSettings, PretrainSettings
 from tests.core.conftest import write_noise
 
 WORDS = ["<|startoftext|>", "<|endoftext|>", *"abdelnoprstuvw", *(f"{letter}</w>" for letter in "abdelnoprstuvw"), "pu", "put</w>"]
@@ -110,6 +113,19 @@ def test_a_policy_keeps_its_tokenizer_in_its_backbone(policy: Policy) -> None:
     assert other.text.identity() == policy.text.identity()
     with pytest.raises(DmpelError, match=r"missing \['image.norm.bias'\]"):
         other.load_backbone({name: value for name, value in policy.backbone_state().items() if name != "image.norm.bias"})
+
+
+def test_pretraining_starts_from_clip_and_trains_both_towers(tmp_path: Path, folder: Path, policy: Policy) -> None:
+    pairs = list(
+        load_all([write_noise(tmp_path / "a.hdf5", "open a door", 0), write_noise(tmp_path / "b.hdf5", "put a doll on a table", 5)])
+    )
+    data, settings = PictureSet(pairs, TINY_CLIP, held_out=1), PretrainSettings(seed=0, steps=3, batch=2, held_out=1)
+    trained = pretrain(data, settings, TINY_CLIP, Run(tmp_path / "run", "pretrain"), "digest", clip=folder).backbone_state()
+    same = {name for name, value in policy.backbone_state().items() if torch.equal(value, trained[name])}
+    unused = {"image.unused.weight", "image.unused.bias", "text.tokenizer", "proprioception.mean", "proprioception.std"}
+    assert {name for name in same if name.startswith(("image.", "text.", "proprioception.m", "proprioception.s"))} == unused
+    moved = (trained["image.position"] - policy.backbone_state()["image.position"]).abs().max()
+    assert moved < 0.01, "a few steps from CLIP, not from chance"
 
 
 def test_a_library_of_this_policy_learns_and_plays(tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
