@@ -10,10 +10,16 @@ _BURST_STRENGTH, _BURST_TURN = 6.0, 1.5
 _BURST_LEAST_SPEED = 0.25
 _STEADINESS = {"align": 0.1, "turn": 0.1, "grasp": 0.5, "open": 0.5, "place": 0.5, "push": 0.3}
 """Share of the disturbance in phases that need precision; the others take all of it."""
+_LATE_CHANCE, _LATE_TICKS, _SLOWING = 0.7, (2, 15), (0.3, 0.9)
+"""How often the fingers are late, by how many ticks, and what share of its command the hand keeps from one late tick to the next."""
 
 
 class Perturbation:
-    """Noise that grows with the commanded speed, and now and then a short push to one side."""
+    """Noise that grows with the commanded speed, now and then a short push to one side, and fingers that close and open late.
+
+    While the fingers are late the hand goes on as before, ever slower. So demonstrations show a hand that rests where it should
+    have closed, too low perhaps, with closing as what to do: a policy that misses its moment does not wait for ever.
+    """
 
     def __init__(self, level: float, rng: np.random.Generator) -> None:
         """Prepare the disturbance of one episode.
@@ -26,11 +32,28 @@ class Perturbation:
         self._rng = rng
         self._ticks_left = 0
         self._push = np.zeros(6)
+        self._executed = np.zeros(7)
+        self._late, self._slowing = 0, 0.0
 
     def __call__(self, action: np.ndarray, phase: str) -> np.ndarray:
-        """Return the action (7,) to execute in place of the clean one; the gripper is never disturbed."""
+        """Return the action (7,) to execute in place of the clean one."""
         if self._level <= 0:
             return action
+        self._executed = self._shaken(self._delayed(action), phase)
+        return self._executed
+
+    def _delayed(self, action: np.ndarray) -> np.ndarray:
+        """Return the action, or while the fingers are late what was executed before, slower."""
+        turned = self._executed[6] * action[6] < 0
+        if turned and self._late == 0 and self._rng.random() < _LATE_CHANCE:
+            self._late, self._slowing = int(self._rng.integers(*_LATE_TICKS)), self._rng.uniform(*_SLOWING)
+        if not turned or self._late <= 1:
+            self._late = 0
+            return action
+        self._late -= 1
+        return np.append(self._slowing * self._executed[:6], self._executed[6])
+
+    def _shaken(self, action: np.ndarray, phase: str) -> np.ndarray:
         share = _STEADINESS.get(phase, 1.0)
         speed = float(np.linalg.norm(action[:3]))
         disturbed = action.copy()
