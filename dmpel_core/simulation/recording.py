@@ -91,6 +91,7 @@ def _let_go(phases: list[str], ticks: list[dict[str, np.ndarray]]) -> bool:
     before, after = (float(np.ptp(ticks[tick]["gripper"])) for tick in (-_RELEASE_TICKS, -1))
     return after - before > _OPENED
 
+
 def _observed(environment: Environment) -> dict[str, np.ndarray]:
     seen = environment.observe()
     return {
