@@ -175,6 +175,18 @@ def test_perturbation_spares_precise_phases() -> None:
     assert spread["turn"] < 0.2 * spread["reach"]
 
 
+def test_drifts_last_and_go_to_one_side() -> None:
+    disturb = Perturbation(0.1, np.random.default_rng(3))
+    still = np.array([0.0, 0, 0, 0, 0, 0, -1])
+    executed = np.array([disturb(still, "grasp") for _ in range(600)])
+    sideways = np.linalg.norm(executed[:, :2], axis=1)
+    smooth = np.convolve(sideways, np.ones(8) / 8, "valid")
+    assert smooth.max() > 0.2
+    assert np.median(sideways) < 0.5
+    turning = np.array([disturb(still, "turn") for _ in range(600)])
+    assert np.abs(turning[:, :2]).max() < 0.05
+
+
 def test_late_fingers_obey_in_the_end_and_the_hand_slows_down() -> None:
     down, close = np.array([0.0, 0, -0.4, 0, 0, 0, -1]), np.array([0.0, 0, 0, 0, 0, 0, 1])
     delays = []
