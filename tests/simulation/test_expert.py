@@ -49,7 +49,7 @@ def test_bowl_is_put_on_the_plate_and_let_go(bowl_on_plate: Environment) -> None
 
 def test_disturbed_episode_is_labelled_with_clean_actions_at_what_was_seen(bowl_on_plate: Environment) -> None:
     asked: list[tuple[np.ndarray, np.ndarray]] = []
-    disturb = Perturbation(0.1, np.random.default_rng(1))
+    disturb = Perturbation(0.05, np.random.default_rng(2))
 
     def remember(action: np.ndarray, phase: str) -> np.ndarray:
         asked.append((action, bowl_on_plate.state()))
