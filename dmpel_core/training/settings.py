@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-NEWER = ("schedule", "padding", "precision")
+NEWER = ("schedule", "padding", "precision", "query", "replay_loss")
 """Options that earlier runs did not have: a record names them only where they are not the default, so that those runs go on."""
 
 
@@ -65,7 +65,13 @@ class LearnSettings(ImitationSettings):
 
     Attributes:
         views: Cached views of each picture, see `dmpel_core.training.features`.
+        query: What the router is asked in training: `chunk`, once for a sequence with its mean as published, or `causal`, at every tick
+            with the mean of the ticks so far as an engine asks.
+        replay_loss: What coefficient replay compares, see `dmpel_core.experts.replay.replay_loss`: `sparse`, the router's top-k as
+            published, or `dense`, the coefficients of all experts.
     """
 
     state_dropout: float = 0.3
     views: int = 4
+    query: str = "chunk"
+    replay_loss: str = "sparse"
