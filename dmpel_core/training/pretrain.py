@@ -7,6 +7,7 @@ exactly after a kill.
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import create_library
 from dmpel_core.official.clip import TRANSFORMERS_NAME, load_clip
 from dmpel_core.policy.policy import Frames, Policy
-from dmpel_core.policy.presets import PRESETS, preset
+from dmpel_core.policy.presets import PRESETS, preset, read_sizes
 from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.augmentation import augment, disturb_state, short_memory
 from dmpel_core.training.datasets import demonstration_files, digest, load_all
@@ -133,8 +134,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/pretrain"), help="folder of checkpoint, TensorBoard log and summary")
     parser.add_argument("--held-out", type=int, default=1, help="demonstrations of each task that only measure whether the policy looks")
     parser.add_argument("--preset", choices=PRESETS, default="small", help="size of the policy")
+    parser.add_argument("--sizes", type=Path, help='JSON of sizes and switches that differ from the preset, such as {"top_k": 1}')
+    parser.add_argument("--expert-bias", action="store_true", help="give experts biases too, as the first official release did")
     parser.add_argument(
-        "--clip", help=f"where clip-vit-b16 starts from: name on the hub of transformers, or folder (default: {TRANSFORMERS_NAME})"
+        "--clip-weights", help=f"where clip-vit-b16 starts from: name on the hub of transformers, or folder (default: {TRANSFORMERS_NAME})"
     )
     add_setting_arguments(parser, steps=6000)
 
@@ -142,8 +145,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Pretrain and write the library."""
     torch.set_num_threads(arguments.threads)
-    sizes = preset(arguments.preset)
-    clip = None if sizes.vision is None else arguments.clip or TRANSFORMERS_NAME
+    sizes = read_sizes(arguments.sizes, preset(arguments.preset))
+    if arguments.expert_bias:
+        sizes = replace(sizes, expert_bias=True)
+    clip = None if sizes.vision is None else arguments.clip_weights or TRANSFORMERS_NAME
     files = demonstration_files(arguments.data)
     refuse_existing(arguments.output)
     settings = settings_of(arguments, PretrainSettings, held_out=arguments.held_out)

@@ -1,16 +1,23 @@
-"""The choices of `dmpel learn` that are off by default, from the command line to the library."""
+"""The choices of `dmpel learn` and `dmpel pretrain` that are off by default, from the command line to the library."""
 
 import argparse
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from dmpel_core.experts.library import Library, read_library
+from dmpel_core.experts.pool import ExpertPool
+from dmpel_core.experts.restore import restore_factors, restore_policy, restore_router
+from dmpel_core.inference.torch_engine import TorchEngine
+from dmpel_core.observation import Observation
 from dmpel_core.policy.policy import Policy
 from dmpel_core.training import learn as command
+from dmpel_core.training import pretrain as pretrain_command
 from tests.core.conftest import TINY, write_library, write_noise
 
 
@@ -55,3 +62,43 @@ def test_the_dense_replay_loss_makes_another_router_for_the_same_expert(tmp_path
     assert not equal(sparse.router(), dense.router())
     assert "replay_loss" not in sparse.experts[1].provenance["settings"]
     assert dense.experts[1].provenance["settings"]["replay_loss"] == "dense"
+
+
+def pretrain(folder: Path, data: Path, *options: str) -> Library:
+    """Run `dmpel pretrain` for two steps with the sizes of `TINY`."""
+    (folder / "tiny.json").write_text(json.dumps(TINY.to_json()))
+    parser = argparse.ArgumentParser()
+    pretrain_command.add_arguments(parser)
+    always = ["--steps", "2", "--batch", "1", "--threads", "1", "--sizes", str(folder / "tiny.json"), "--run", str(folder / "pretrain")]
+    words = ["--data", str(data), "--output", str(folder / "pretrained"), *always, *options]
+    assert pretrain_command.run(parser.parse_args(words)) == 0
+    return read_library(folder / "pretrained")
+
+
+def test_experts_of_a_library_pretrained_for_biases_learn_keep_and_mix_them(tmp_path: Path) -> None:
+    data = write_noise(tmp_path / "a.hdf5", "open the drawer", 0)
+    library = pretrain(tmp_path, data, "--expert-bias")
+    assert library.policy == {**TINY.to_json(), "expert_bias": True}
+    learn(library, data)
+    grown = learn(library, write_noise(tmp_path / "b.hdf5", "turn on the stove", 10))
+    first, second = (grown.factors(number)["head.mean.bias"] for number in (0, 1))
+    assert min(np.abs(first).max(), np.abs(second).max()) > 0, "they learned"
+    policy = restore_policy(grown)
+    router = restore_router(grown, policy.sizes, policy.query_width)
+    pool = ExpertPool(policy.modules_adapted, restore_factors(grown))
+    coefficients = router(torch.randn(1, policy.query_width))
+    mixed = pool.mix(coefficients)["head.mean"][2]
+    torch.testing.assert_close(mixed[0], coefficients[0, 5] @ torch.from_numpy(np.stack([first, second])))
+    with_biases, without = TorchEngine(grown.path), TorchEngine(grown.path)
+    bare = [{name: value * (not name.endswith(".bias")) for name, value in expert.items()} for expert in restore_factors(grown)]
+    without._next = replace(without._next, pool=ExpertPool(policy.modules_adapted, bare))
+    seen = Observation(*np.zeros((2, 32, 32, 3), np.uint8), np.zeros(7), np.zeros(2))
+    actions = [engine.tick(seen).action for engine in (with_biases, without)]
+    assert np.abs(actions[0] - actions[1]).max() > 1e-6
+
+
+def test_without_the_option_experts_have_no_biases(tmp_path: Path) -> None:
+    data = write_noise(tmp_path / "a.hdf5", "open the drawer", 0)
+    grown = learn(pretrain(tmp_path, data), data)
+    assert grown.policy == TINY.to_json()
+    assert not [name for name in grown.factors(0) if name.endswith(".bias")]
