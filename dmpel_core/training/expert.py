@@ -13,6 +13,7 @@ from dmpel_core.experts.router import Router
 from dmpel_core.policy.head import ActionMixture
 from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.training.augmentation import disturb_state, short_memory
+from dmpel_core.training.compiled import compiled
 from dmpel_core.training.features import FeatureSet
 from dmpel_core.training.losses import imitation_loss
 from dmpel_core.training.optimise import optimise
@@ -50,6 +51,7 @@ class ExpertLosses(nn.Module):
         self.policy = policy.to(device)
         self._data, self._settings, self._words = data, settings, data.text.to(device)
         self._device, self._process = device, accelerator.process_index
+        self._answer = compiled(self._act) if settings.compiled else self._act
 
     def parameters_by_name(self) -> Mapping[str, Tensor]:
         """Return what is trained."""
@@ -67,7 +69,7 @@ class ExpertLosses(nn.Module):
         state = self.policy.proprioception.normalise(frames.joints, frames.gripper)
         state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
         horizon = short_memory(rows, window, settings.forget, chance).to(device)
-        actions, ways = self._act(data.query(view, batch.index).to(device), frames, state, horizon)
+        actions, ways = self._answer(data.query(view, batch.index).to(device), frames, state, horizon)
         return imitation_loss(actions, ways, batch, data.waypoints[batch.index].to(device))
 
     def _act(self, features: Tensor, frames: Frames, state: Tensor, horizon: Tensor) -> tuple[ActionMixture, Tensor | None]:

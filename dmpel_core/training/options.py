@@ -26,10 +26,11 @@ def add_setting_arguments(parser: argparse.ArgumentParser, steps: int) -> None:
     parser.add_argument(
         "--precision", choices=CHOICES["precision"], default=own.precision, help="bf16 and fp16 need CUDA; the router stays fp32"
     )
+    parser.add_argument("--compile", action="store_true", dest="compiled", help="compile the network with torch.compile, for long runs")
     parser.add_argument("--threads", type=int, default=2, help="processor threads; results depend on it in the last digits")
 
 
 def settings_of(arguments: argparse.Namespace, kind: type[_Settings], **others: object) -> _Settings:
     """Return the settings that the options ask for."""
-    names = ("seed", "steps", "batch", "learning_rate", "weight_decay", "clip", *CHOICES)
+    names = ("seed", "steps", "batch", "learning_rate", "weight_decay", "clip", "compiled", *CHOICES)
     return kind(**{name: getattr(arguments, name) for name in names}, **others)  # type: ignore[arg-type]

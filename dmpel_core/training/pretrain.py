@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import create_library
 from dmpel_core.official.clip import TRANSFORMERS_NAME, load_clip
+from dmpel_core.policy.head import ActionMixture
 from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.policy.presets import PRESETS, preset, read_sizes
 from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.augmentation import augment, disturb_state, short_memory
+from dmpel_core.training.compiled import compiled
 from dmpel_core.training.datasets import demonstration_files, digest, load_all
 from dmpel_core.training.episodes import Sequences
 from dmpel_core.training.foresight import foresight
@@ -47,6 +49,7 @@ class BackboneLosses(nn.Module):
         with torch.no_grad():
             self.texts = self._embed(range(len(data.sentences))).to(accelerator.device)
         policy.to(accelerator.device)
+        self._answer = compiled(self._act) if settings.compiled else self._act
 
     def forward(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the mean negative log-likelihood of a batch of sequences and the error of the foreseen waypoints [dm]."""
@@ -60,14 +63,21 @@ class BackboneLosses(nn.Module):
         policy, data, settings, device = self.policy, self._data, self._settings, self.texts.device
         rows, window = batch.index.shape
         pictures = augment(data.pictures[batch.index].to(device).float() / 255, chance)
-        tokens = policy.image.trunk(pictures.flatten(0, 1)).unflatten(0, (rows, window))
-        frames = Frames(tokens, data.joints[batch.index].to(device), data.gripper[batch.index].to(device))
-        state = policy.proprioception.normalise(frames.joints, frames.gripper)
+        joints, gripper = data.joints[batch.index].to(device), data.gripper[batch.index].to(device)
+        state = policy.proprioception.normalise(joints, gripper)
         state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
-        fused = policy.tokens(frames, self._sentences(data.sentence[batch.index[:, 0]]), state=state)
         horizon = short_memory(rows, window, settings.forget, chance).to(device)
-        mixture, ways = policy.act_and_foresee(fused, horizon=horizon)
+        texts = self._sentences(data.sentence[batch.index[:, 0]])
+        mixture, ways = self._answer(pictures, joints, gripper, texts, state, horizon)
         return imitation_loss(mixture, ways, batch, data.waypoints[batch.index].to(device))
+
+    def _act(
+        self, pictures: Tensor, joints: Tensor, gripper: Tensor, texts: Tensor, state: Tensor, horizon: Tensor
+    ) -> tuple[ActionMixture, Tensor | None]:
+        """Act on pictures (batch, ticks, cameras, 3, height, width) with the sentences' embeddings (batch, text_width)."""
+        tokens = self.policy.image.trunk(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
+        fused = self.policy.tokens(Frames(tokens, joints, gripper), texts, state=state)
+        return self.policy.act_and_foresee(fused, horizon=horizon)
 
     def _sentences(self, wanted: Tensor) -> Tensor:
         """Return the embeddings (rows, text_width) of the tasks (rows,); a text tower that is trained too computes them anew."""

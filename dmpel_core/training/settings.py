@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-NEWER = ("schedule", "padding", "precision", "query", "replay_loss")
+NEWER = ("schedule", "padding", "precision", "compiled", "query", "replay_loss")
 """Options that earlier runs did not have: a record names them only where they are not the default, so that those runs go on."""
 
 
@@ -26,6 +26,7 @@ class ImitationSettings:
         padding: `masked`: ticks past a demonstration's end do not count. `counted`, as in the official code: sequences begin at
             every frame, those that leave the demonstration repeat its last frame and action, and these count.
         precision: `fp32`, or on CUDA `bf16` or `fp16`; the router always computes in fp32.
+        compiled: Whether torch.compile makes the network's part of a step faster; it draws dropout otherwise.
     """
 
     seed: int
@@ -41,6 +42,7 @@ class ImitationSettings:
     schedule: str = "one-cycle"
     padding: str = "masked"
     precision: str = "fp32"
+    compiled: bool = False
 
     def record(self) -> dict[str, Any]:
         """Return the settings as checkpoints and manifests keep them."""

@@ -33,7 +33,14 @@ SETTINGS = LearnSettings(seed=1, steps=4, batch=2, views=1)
 
 
 def test_options_are_recorded_only_where_they_are_used() -> None:
-    newer = {"schedule": "one-cycle", "padding": "masked", "precision": "fp32", "query": "chunk", "replay_loss": "sparse"}
+    newer = {
+        "schedule": "one-cycle",
+        "padding": "masked",
+        "precision": "fp32",
+        "compiled": False,
+        "query": "chunk",
+        "replay_loss": "sparse",
+    }
     assert not newer.keys() & SETTINGS.record().keys()
     assert asdict(SETTINGS) == {**SETTINGS.record(), **newer}
     assert replace(SETTINGS, schedule="constant").record()["schedule"] == "constant"
