@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 
@@ -12,10 +12,11 @@ from dmpel_core.errors import DmpelError
 BACKEND = "inductor"  # makes C++ for processors and Triton for CUDA
 COMPILERS = ("c++", "g++", "clang++")
 
-_Function = TypeVar("_Function", bound=Callable)
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
-def compiled(function: _Function) -> _Function:
+def compiled(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
     """Return the function as one that is compiled when it is first called, and again for each further shape of its arguments.
 
     Training has two shapes of batches, see `dmpel_core.training.schedule.shape_for`. Compiled dropout draws other numbers.

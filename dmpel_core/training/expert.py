@@ -23,6 +23,7 @@ from dmpel_core.training.settings import LearnSettings
 from dmpel_core.training.workers import on_processor
 
 CHECKPOINT_EVERY = 100
+REMEMBER = 512  # sequences whose features are in memory at once while queries are stored
 
 
 class ExpertLosses(nn.Module):
@@ -132,7 +133,12 @@ def remember(policy: Policy, router: Router, data: FeatureSet, ratio: float, see
     """
     count = len(data.timeline)
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[: max(1, round(ratio * count))])
-    index = data.timeline.sequences(chosen, policy.sizes.window, policy.sizes.chunk).index
-    queries = policy.sequence_query(data.query(np.zeros(len(chosen), int), index))
+    queries = torch.cat([plain_queries(policy, data, part) for part in np.split(chosen, range(REMEMBER, len(chosen), REMEMBER))])
     with torch.inference_mode():
         return queries, router(queries).clone()
+
+
+def plain_queries(policy: Policy, data: FeatureSet, starts: np.ndarray) -> Tensor:
+    """Return the queries (sequences, query_width) of the plain sequences that begin at these frames."""
+    index = data.timeline.sequences(starts, policy.sizes.window, policy.sizes.chunk).index
+    return policy.sequence_query(data.query(np.zeros(len(starts), int), index))

@@ -77,11 +77,12 @@ def learn(
     key = f"{library.manifest.backbone.sha256} {data_digest} {len(pairs)}"
     demonstrations, cache = [demo for _, demo in pairs], cache_directory() / "features"
     features = feature_set(policy, instruction, demonstrations, settings.views, settings.seed, cache, key, accelerator)
+    del pairs, demonstrations  # and with them all pictures
     identity = {
         "backbone": library.manifest.backbone.sha256,
         "generation": str(library.generation),
         "data": data_digest,
-        "demonstrations": str(len(pairs)),
+        "demonstrations": str(provenance["demonstrations"]),
     }
     factors, router = learn_expert(policy, frozen, features, settings, run, identity, accelerator)
     queries, answers = remember(policy, router, features, replay_ratio, settings.seed)
