@@ -63,7 +63,7 @@ class ExpertLosses(nn.Module):
         """Return the negative log-likelihood of one batch and the error of the foreseen waypoints [dm]."""
         data, settings, sizes, device = self._data, self._settings, self.policy.sizes, self._device
         rng, chance = chance_for(settings.seed, step, self._process)
-        rows, window = shape_for(step, settings.batch, sizes.window)
+        rows, window = shape_for(step, settings.batch, sizes.window, settings.windows)
         batch = data.timeline.batch(rng, np.arange(len(data.timeline)), (rows, window), sizes.chunk, settings.padding).to(device)
         view = rng.integers(len(data.tokens), size=rows)
         frames = data.frames(view, batch.index, device)

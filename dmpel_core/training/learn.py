@@ -129,7 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("library", type=Path, help="library folder; its newest selected generation is extended")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="LIBERO-layout HDF5 files of the task")
     parser.add_argument("--run", type=Path, help="folder of checkpoint, TensorBoard log and summary (default: runs/learn/TASK)")
-    add_setting_arguments(parser, steps=own.steps)
+    add_setting_arguments(parser, own)
     parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
     parser.add_argument("--views", type=int, default=own.views, help="cached views of each picture: itself and N - 1 random changes")
     parser.add_argument("--query", choices=("chunk", "causal"), default=own.query,

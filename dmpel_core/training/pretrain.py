@@ -55,7 +55,7 @@ class BackboneLosses(nn.Module):
         """Return the mean negative log-likelihood of a batch of sequences and the error of the foreseen waypoints [dm]."""
         settings, sizes = self._settings, self.policy.sizes
         rng, chance = chance_for(settings.seed, step, self._process)
-        shape = shape_for(step, settings.batch, sizes.window)
+        shape = shape_for(step, settings.batch, sizes.window, settings.windows)
         batch = self._data.timeline.batch(rng, self._data.training, shape, sizes.chunk, settings.padding).to(self.texts.device)
         return self._loss_on(batch, chance)
 
@@ -149,7 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clip-weights", help=f"where clip-vit-b16 starts from: name on the hub of transformers, or folder (default: {TRANSFORMERS_NAME})"
     )
-    add_setting_arguments(parser, steps=6000)
+    add_setting_arguments(parser, PretrainSettings(0, 6000, 16))
 
 
 def run(arguments: argparse.Namespace) -> int:

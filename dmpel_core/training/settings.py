@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-NEWER = ("schedule", "padding", "precision", "compiled", "query", "replay_loss")
+NEWER = ("schedule", "padding", "windows", "precision", "compiled", "query", "replay_loss")
 """Options that earlier runs did not have: a record names them only where they are not the default, so that those runs go on."""
 
 
@@ -25,6 +25,7 @@ class ImitationSettings:
         schedule: `one-cycle`, or `constant` as the official DMPEL code.
         padding: `masked`: ticks past a demonstration's end do not count. `counted`, as in the official code: sequences begin at
             every frame, those that leave the demonstration repeat its last frame and action, and these count.
+        windows: `mixed`: three steps in four draw many sequences of two ticks. `whole`: all draw whole windows, as in the paper.
         precision: `fp32`, or on CUDA `bf16` or `fp16`; the router always computes in fp32.
         compiled: Whether torch.compile makes the network's part of a step faster; it draws dropout otherwise.
     """
@@ -41,6 +42,7 @@ class ImitationSettings:
     waypoint: float = 5.0
     schedule: str = "one-cycle"
     padding: str = "masked"
+    windows: str = "mixed"
     precision: str = "fp32"
     compiled: bool = False
 

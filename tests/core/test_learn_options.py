@@ -5,12 +5,13 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
-from dmpel_core.experts.library import Library, read_library
+from dmpel_core.experts.library import Library, read_library, select_generation
 from dmpel_core.experts.pool import ExpertPool
 from dmpel_core.experts.restore import restore_factors, restore_policy, restore_router
 from dmpel_core.inference.torch_engine import TorchEngine
@@ -18,16 +19,23 @@ from dmpel_core.observation import Observation
 from dmpel_core.policy.policy import Policy
 from dmpel_core.training import learn as command
 from dmpel_core.training import pretrain as pretrain_command
+from dmpel_core.training.options import settings_of
+from dmpel_core.training.settings import LearnSettings, PretrainSettings
 from tests.core.conftest import TINY, write_library, write_noise
+
+
+def parse(module: ModuleType, *words: str) -> argparse.Namespace:
+    """Return a command's arguments."""
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    return parser.parse_args(words)
 
 
 def learn(library: Library, data: Path, *options: str) -> Library:
     """Run `dmpel learn` on a file of demonstrations, as long as a test can."""
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
     run = library.path.with_suffix(f".run-{data.stem}")
     always = ["--steps", "6", "--batch", "2", "--views", "1", "--threads", "1", "--replay-epochs", "2", "--run", str(run)]
-    assert command.run(parser.parse_args([str(library.path), "--data", str(data), *always, *options])) == 0
+    assert command.run(parse(command, str(library.path), "--data", str(data), *always, *options)) == 0
     return read_library(library.path)
 
 
@@ -67,11 +75,9 @@ def test_the_dense_replay_loss_makes_another_router_for_the_same_expert(tmp_path
 def pretrain(folder: Path, data: Path, *options: str) -> Library:
     """Run `dmpel pretrain` for two steps with the sizes of `TINY`."""
     (folder / "tiny.json").write_text(json.dumps(TINY.to_json()))
-    parser = argparse.ArgumentParser()
-    pretrain_command.add_arguments(parser)
     always = ["--steps", "2", "--batch", "1", "--threads", "1", "--sizes", str(folder / "tiny.json"), "--run", str(folder / "pretrain")]
     words = ["--data", str(data), "--output", str(folder / "pretrained"), *always, *options]
-    assert pretrain_command.run(parser.parse_args(words)) == 0
+    assert pretrain_command.run(parse(pretrain_command, *words)) == 0
     return read_library(folder / "pretrained")
 
 
@@ -102,3 +108,18 @@ def test_without_the_option_experts_have_no_biases(tmp_path: Path) -> None:
     grown = learn(pretrain(tmp_path, data), data)
     assert grown.policy == TINY.to_json()
     assert not [name for name in grown.factors(0) if name.endswith(".bias")]
+
+
+def test_a_task_learned_twice_from_one_generation_gives_two_to_choose_from(library: Library, tmp_path: Path) -> None:
+    data, other = write_noise(tmp_path / "a.hdf5", "open the drawer", 0), str(tmp_path / "longer")
+    short = learn(library, data)
+    select_generation(library.path, 0)
+    long = learn(library, data, "--steps", "8", "--run", other)
+    assert [(grown.generation, grown.parent) for grown in (short, long)] == [(1, 0), (2, 0)]
+    assert not equal(short.factors(0), long.factors(0))
+    assert equal(select_generation(library.path, 1).factors(0), short.factors(0))
+
+
+def test_both_commands_keep_their_own_defaults() -> None:
+    assert settings_of(parse(command, "library", "--data", "a"), LearnSettings) == LearnSettings(0, 1200, 16)
+    assert settings_of(parse(pretrain_command, "--data", "a", "--output", "b"), PretrainSettings) == PretrainSettings(0, 6000, 16)
