@@ -3,7 +3,7 @@
 The frozen half of the image tower sees each demonstration several times: once as it is, and then with random shifts and
 colours, one draw for a whole demonstration. Training picks one of these views for each sequence, so augmentation means a
 choice among a few fixed views, not a fresh draw at every step. Only the rows that a step draws are read into memory: of the
-published size, four views of 50 demonstrations are 16 GB.
+published size, four views of 50 demonstrations are 15 GB.
 """
 
 import hashlib
