@@ -24,14 +24,15 @@ from dmpel_core.experts.replay import ReplayMemory, replay_loss
 from dmpel_core.experts.router import Router
 from dmpel_core.inference.episode import Episode
 from dmpel_core.policy.policy import Frames, Policy
-from dmpel_core.policy.presets import CLIP_VIT_B16
+from dmpel_core.policy.presets import CLIP_VIT_B16, SMALL
 from dmpel_core.policy.sizes import LanguageSizes, VisionSizes
 from dmpel_core.training.episodes import Timeline
-from dmpel_core.training.expert import learn_expert
+from dmpel_core.training.expert import ExpertLosses, learn_expert
 from dmpel_core.training.features import FeatureSet
 from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.workers import on_processor
 
 SIZES = replace(
     CLIP_VIT_B16, pixels=32, image_width=48, width=48, heads=4, film_hidden=24, temporal_blocks=2, temporal_hidden=64, window=4,
@@ -115,6 +116,21 @@ def compare_queries(steps: int, seed: int) -> dict[str, tuple[float, float]]:
     return rows
 
 
+def step_seconds(frames: int = 100) -> dict[str, tuple[float, float]]:
+    """Return for each training query the processor seconds of a whole window's step and a short one's, with the small preset."""
+    torch.manual_seed(0)
+    policy = Policy(SMALL).requires_grad_(False)
+    tokens, queries = torch.randn(1, frames, 2, 65, SMALL.image_width).half(), torch.randn(1, frames, policy.query_width)
+    body = torch.randn(frames, 7), torch.rand(frames, 2), torch.zeros(frames, 3)
+    words = policy.text.trunk("put the bowl on the plate")
+    data, rows = FeatureSet(Timeline([np.zeros((frames, 7))]), tokens.numpy(), queries.numpy(), *body, words), {}
+    for query in ("chunk", "causal"):
+        losses = ExpertLosses(policy, [], data, LearnSettings(seed=0, steps=9, batch=8, views=1, query=query), on_processor())
+        times = [timed(lambda losses=losses, step=step: torch.stack(losses(step)).sum().backward())[1] for step in (1, 4, 5)]
+        rows[query] = (times[1], times[2])
+    return rows
+
+
 def memories(seed: int) -> list[ReplayMemory]:
     """Return what tasks that chose experts at random would have stored."""
     chance = torch.Generator().manual_seed(seed)
@@ -157,6 +173,9 @@ def main() -> None:
         for name, (loss, seconds) in rows.items():
             cost = seconds / rows["chunk"][1]
             print(f"| {name} | {seed} | {loss:.2f} | {1000 * seconds:.0f} | {cost:.1f} |", flush=True)
+    print("\n| query, small preset | s a step of whole windows | of two ticks |\n| --- | --- | --- |", flush=True)
+    for name, (whole, short) in step_seconds().items():
+        print(f"| {name} | {whole:.2f} | {short:.2f} |", flush=True)
     print("\n| replay loss | seed | error of the top-3 | choices missing | ms a step | cost |\n| --- | --- | --- | --- | --- | --- |")
     for seed in range(arguments.seeds):
         replayed = compare_replay(arguments.epochs, seed)

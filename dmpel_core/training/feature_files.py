@@ -7,6 +7,7 @@
 A part is done only after it has reached the disk, so a kill at any moment loses at most the part that was being written.
 """
 
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,14 +32,16 @@ class FeatureFiles:
             DmpelError: The disk has too little of it.
         """
         self._place.mkdir(parents=True, exist_ok=True)
-        older = list(self._place.glob("*.npz"))
-        if older:
-            print(f"{self._place} holds features as an earlier version kept them; they are removed and computed again")
-        if older or not all(self._path(name).exists() for name in shapes):
-            for path in (*older, *self._place.glob("*.done")):
-                path.unlink()
-            for name, shape in shapes.items():
-                self._make(name, shape)
+        with (self._place / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another run on the same data must not make room a second time
+            older = list(self._place.glob("*.npz"))
+            if older:
+                print(f"{self._place} holds features as an earlier version kept them; they are removed and computed again")
+            if older or not all(self._path(name).exists() for name in shapes):
+                for path in (*older, *self._place.glob("*.done")):
+                    path.unlink()
+                for name, shape in shapes.items():
+                    self._make(name, shape)
 
     def done(self, part: str) -> bool:
         """Return whether a part was written whole."""

@@ -1,7 +1,9 @@
 """Frozen features stay on disk: read row by row, with the numbers that they would have in memory."""
 
 import errno
+import fcntl
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from dmpel_core.experts.router import Router
 from dmpel_core.policy.policy import Policy
 from dmpel_core.training import expert, features
 from dmpel_core.training.expert import learn_expert, remember
+from dmpel_core.training.feature_files import FeatureFiles
 from dmpel_core.training.features import FeatureSet, feature_set
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
@@ -90,6 +93,23 @@ def test_features_of_an_earlier_version_or_lost_ones_are_computed_again(
     np.testing.assert_array_equal(featured(policy, tmp_path).tokens, first.tokens)
     assert "features as an earlier version kept them" in capsys.readouterr().out
     assert not list(place.glob("*.npz"))
+
+
+def test_a_second_run_on_the_same_data_waits_and_makes_nothing_anew(tmp_path: Path) -> None:
+    files, shapes = FeatureFiles(tmp_path), {"tokens": (1, 2), "queries": (1, 2)}
+    tmp_path.joinpath("lock").touch()
+    with (tmp_path / "lock").open() as lock, ThreadPoolExecutor(1) as other:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = other.submit(files.prepare, shapes)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.2)
+        assert not (tmp_path / "tokens.npy").exists()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        waiting.result()
+    files.write("0-0", 0, slice(0, 2), {"tokens": np.ones(2), "queries": np.ones(2)})
+    FeatureFiles(tmp_path).prepare(shapes)
+    assert files.done("0-0")
+    np.testing.assert_array_equal(files.read()[0], np.ones((1, 2)))
 
 
 def test_a_cut_file_and_a_full_disk_are_errors_that_say_what_to_do(policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
