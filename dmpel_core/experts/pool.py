@@ -51,7 +51,8 @@ class ExpertPool:
         Returns:
             Factors A (batch, inputs, rank), B (batch, rank, outputs) and any bias (batch, outputs) of every module.
         """
-        mixture, draws = {}, dict[str, Tensor]()
+        mixture: dict[str, tuple[Tensor, ...]] = {}
+        draws: dict[str, Tensor] = {}
         for module in self.modules:
             if module.draw not in draws:
                 draws[module.draw] = F.dropout(coefficients[:, GROUPS.index(module.group)], dropout, training=dropout > 0)

@@ -7,16 +7,12 @@ to understand sentences; it is part of every copy of openai/clip-vit-base-patch1
 """
 
 import argparse
-import json
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.official.checkpoint import read_state
 from dmpel_core.official.convert import file_digest, import_state, join_states
-from dmpel_core.policy.presets import CLIP_VIT_B16
-from dmpel_core.policy.sizes import PolicySizes
+from dmpel_core.policy.presets import CLIP_VIT_B16, read_sizes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,31 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
         state = join_states(state, read_state(arguments.backbone), str(arguments.checkpoint))
     library = import_state(
         state, arguments.to, source=f"{arguments.checkpoint.name} {file_digest(arguments.checkpoint)}",
-        instructions=_lines(arguments.instructions), tokenizer=_tokenizer(arguments.tokenizer), base=read_sizes(arguments.sizes),
+        instructions=_lines(arguments.instructions), tokenizer=_tokenizer(arguments.tokenizer),
+        base=read_sizes(arguments.sizes, CLIP_VIT_B16),
     )  # fmt: skip
     print(f"wrote {library.path}: generation {library.generation}, experts: {', '.join(e.name for e in library.experts) or 'none'}")
     return 0
-
-
-def read_sizes(path: Path | None) -> PolicySizes:
-    """Return the published sizes with the changes of a JSON file, such as `{"heads": 4, "vision": {"heads": 4}}`.
-
-    Raises:
-        DmpelError: It is no JSON object, or names a size that there is not.
-    """
-    changes: Any = json.loads(_text(path) or "{}")
-    if not isinstance(changes, dict):
-        raise DmpelError(f"{path} holds a JSON {type(changes).__name__}, expected an object of sizes")
-    towers = {name: getattr(CLIP_VIT_B16, name) for name in ("vision", "language")}
-    try:
-        changed = {name: replace(tower, **_plain(changes.pop(name, {}))) for name, tower in towers.items()}
-        return replace(CLIP_VIT_B16, **_plain(changes), **changed)
-    except TypeError as error:
-        raise DmpelError(f"{path} names a size that there is not: {error}") from error
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _lines(path: Path | None) -> list[str]:

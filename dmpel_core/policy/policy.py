@@ -156,7 +156,11 @@ class Policy(nn.Module):
     ) -> tuple[ActionMixture, Tensor | None]:
         """Return `act`'s mixtures and each tick's foreseen way to the next gripper event, (batch, ticks, 3) [dm], if it foresees."""
         feature = self.temporal(tokens, mixture, horizon)
-        return self.head(feature, mixture), self.waypoint(feature) if self.sizes.waypoint else None
+        return self.head(feature, mixture), self.foresee(feature)
+
+    def foresee(self, feature: Tensor) -> Tensor | None:
+        """Return the foreseen way to the next gripper event (..., 3) [dm] from features (..., width); None where none is foreseen."""
+        return self.waypoint(feature) if self.sizes.waypoint else None
 
     def backbone_state(self) -> dict[str, Tensor]:
         """Return what a library keeps: the weights, and the text encoder's only where no package carries them."""

@@ -192,5 +192,5 @@ def _check_names(what: str, found: set[str], known: set[str], needed: set[str]) 
     if found - known or needed - found:
         raise DmpelError(
             f"{what} sizes do not fit this version: unknown {sorted(found - known)}, missing {sorted(needed - found)}; "
-            "use the version of dmpel that wrote the library"
+            "use the version of dmpel that wrote them"
         )

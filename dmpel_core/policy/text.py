@@ -61,12 +61,12 @@ class BertLayer(nn.Module):
         self.norm2 = nn.LayerNorm(WIDTH, eps=1e-12)
         self.adapted = adapted
 
-    def forward(self, x: Tensor, mixture: Mixture | None = None) -> Tensor:
-        """Transform (n, tokens, 384)."""
+    def forward(self, x: Tensor, mixture: Mixture | None = None, mask: Tensor | None = None) -> Tensor:
+        """Transform (n, tokens, 384); `mask` (n, 1, 1, tokens) is True where there is something to look at."""
         extra = (mixture,) if self.adapted else ()
         q, k, v = self.query(x, *extra), self.key(x), self.value(x, *extra)
         q, k, v = (part.view(*x.shape[:2], HEADS, -1).transpose(1, 2) for part in (q, k, v))
-        y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).reshape(x.shape)
         x = self.norm1(x + self.out(y))
         return self.norm2(x + self.down(F.gelu(self.up(x))))
 
@@ -103,11 +103,23 @@ class TextTower(nn.Module):
             x = layer(x)
         return x
 
-    def encode(self, tokens: Tensor, mixture: Mixture | None = None) -> Tensor:
-        """Run the second half on (n, tokens, 384); return the pooled sentence (n, 384)."""
+    def encode(self, tokens: Tensor, mixture: Mixture | None = None, ends: Tensor | None = None) -> Tensor:
+        """Run the second half.
+
+        Args:
+            tokens: (n, tokens, 384), from `trunk`.
+            mixture: Mixed factors, or None for the frozen layers.
+            ends: (n,), place of each sentence's last token; None where they have one length, as `trunk` leaves it.
+
+        Returns:
+            (n, 384), the mean of each sentence's tokens at mean square 1.
+        """
+        there = None if ends is None else torch.arange(tokens.shape[1], device=tokens.device) <= ends[:, None]  # (n, tokens)
+        mask = None if there is None else there[:, None, None]
         for layer in self.layers[FROZEN_LAYERS:]:
-            tokens = layer(tokens, mixture)
-        return F.normalize(tokens.mean(1), dim=-1) * WIDTH**0.5
+            tokens = layer(tokens, mixture, mask)
+        pooled = tokens.mean(1) if there is None else (tokens * there[..., None]).sum(1)  # any length will do, it is lost below
+        return F.normalize(pooled, dim=-1) * WIDTH**0.5
 
 
 _PARTS = {

@@ -1,17 +1,19 @@
 """Learning one expert: the newest factors and a new router are trained, everything else is frozen."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from dmpel_core.experts.chunk import act_on_chunk
+from dmpel_core.experts.chunk import act_causally, act_on_chunk
 from dmpel_core.experts.pool import ExpertPool, start_expert
 from dmpel_core.experts.router import Router
-from dmpel_core.policy.policy import Policy
+from dmpel_core.policy.head import ActionMixture
+from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.training.augmentation import disturb_state, short_memory
+from dmpel_core.training.compiled import compiled
 from dmpel_core.training.features import FeatureSet
 from dmpel_core.training.losses import imitation_loss
 from dmpel_core.training.optimise import optimise
@@ -21,6 +23,7 @@ from dmpel_core.training.settings import LearnSettings
 from dmpel_core.training.workers import on_processor
 
 CHECKPOINT_EVERY = 100
+REMEMBER = 512  # sequences whose features are in memory at once while queries are stored
 
 
 class ExpertLosses(nn.Module):
@@ -47,8 +50,9 @@ class ExpertLosses(nn.Module):
         self.router = Router(policy.query_width, sizes.router_hidden, self.pool.count, sizes.top_k, shared=sizes.router_shared)
         self.router.to(device)
         self.policy = policy.to(device)
-        self._data, self._settings = data, settings
+        self._data, self._settings, self._words = data, settings, data.text.to(device)
         self._device, self._process = device, accelerator.process_index
+        self._answer = compiled(self._act) if settings.compiled else self._act
 
     def parameters_by_name(self) -> Mapping[str, Tensor]:
         """Return what is trained."""
@@ -56,24 +60,29 @@ class ExpertLosses(nn.Module):
         return {f"expert.{name}": value for name, value in self.factors.items()} | router
 
     def forward(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the negative log-likelihood of one batch and the error of the foreseen waypoints [dm].
-
-        One set of coefficients serves all ticks of a sequence.
-        """
-        policy, data, settings, device, sizes = self.policy, self._data, self._settings, self._device, self.policy.sizes
+        """Return the negative log-likelihood of one batch and the error of the foreseen waypoints [dm]."""
+        data, settings, sizes, device = self._data, self._settings, self.policy.sizes, self._device
         rng, chance = chance_for(settings.seed, step, self._process)
-        rows, window = shape_for(step, settings.batch, sizes.window)
+        rows, window = shape_for(step, settings.batch, sizes.window, settings.windows)
         batch = data.timeline.batch(rng, np.arange(len(data.timeline)), (rows, window), sizes.chunk, settings.padding).to(device)
         view = rng.integers(len(data.tokens), size=rows)
         frames = data.frames(view, batch.index, device)
-        coefficients = self.router(policy.sequence_query(data.query(view, batch.index).to(device)))
-        state = policy.proprioception.normalise(frames.joints, frames.gripper)
+        state = self.policy.proprioception.normalise(frames.joints, frames.gripper)
         state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
-        actions, ways = act_on_chunk(
-            policy, self.pool, coefficients, frames, data.text.to(device).expand(rows, -1, -1), dropout=sizes.coefficient_dropout,
-            state=state, horizon=short_memory(rows, window, settings.forget, chance).to(device),
-        )  # fmt: skip
+        horizon = short_memory(rows, window, settings.forget, chance).to(device)
+        actions, ways = self._answer(data.query(view, batch.index).to(device), frames, state, horizon)
         return imitation_loss(actions, ways, batch, data.waypoints[batch.index].to(device))
+
+    def _act(self, features: Tensor, frames: Frames, state: Tensor, horizon: Tensor) -> tuple[ActionMixture, Tensor | None]:
+        """Route, mix and act on sequences, whose frozen features are (batch, ticks, features)."""
+        policy, rows, ticks = self.policy, *features.shape[:2]
+        act: Callable[..., tuple[ActionMixture, Tensor | None]]
+        if self._settings.query == "causal":
+            act, coefficients = act_causally, self.router(policy.running_query(features).flatten(0, 1)).unflatten(0, (rows, ticks))
+        else:
+            act, coefficients = act_on_chunk, self.router(policy.sequence_query(features))
+        words, dropout = self._words.expand(rows, -1, -1), policy.sizes.coefficient_dropout
+        return act(policy, self.pool, coefficients, frames, words, dropout=dropout, state=state, horizon=horizon)
 
 
 def learn_expert(
@@ -124,7 +133,12 @@ def remember(policy: Policy, router: Router, data: FeatureSet, ratio: float, see
     """
     count = len(data.timeline)
     chosen = np.sort(np.random.default_rng(seed).permutation(count)[: max(1, round(ratio * count))])
-    index = data.timeline.sequences(chosen, policy.sizes.window, policy.sizes.chunk).index
-    queries = policy.sequence_query(data.query(np.zeros(len(chosen), int), index))
+    queries = torch.cat([plain_queries(policy, data, part) for part in np.split(chosen, range(REMEMBER, len(chosen), REMEMBER))])
     with torch.inference_mode():
         return queries, router(queries).clone()
+
+
+def plain_queries(policy: Policy, data: FeatureSet, starts: np.ndarray) -> Tensor:
+    """Return the queries (sequences, query_width) of the plain sequences that begin at these frames."""
+    index = data.timeline.sequences(starts, policy.sizes.window, policy.sizes.chunk).index
+    return policy.sequence_query(data.query(np.zeros(len(starts), int), index))

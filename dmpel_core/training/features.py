@@ -2,7 +2,8 @@
 
 The frozen half of the image tower sees each demonstration several times: once as it is, and then with random shifts and
 colours, one draw for a whole demonstration. Training picks one of these views for each sequence, so augmentation means a
-choice among a few fixed views, not a fresh draw at every step.
+choice among a few fixed views, not a fresh draw at every step. Only the rows that a step draws are read into memory: of the
+published size, four views of 50 demonstrations are 15 GB.
 """
 
 import hashlib
@@ -19,10 +20,11 @@ from tqdm import tqdm
 
 from dmpel_core.data.hdf5 import Demonstration
 from dmpel_core.policy.image import to_pixels
-from dmpel_core.policy.policy import Frames, Policy
+from dmpel_core.policy.policy import FINGERS, JOINTS, Frames, Policy
 from dmpel_core.training.augmentation import augment
 from dmpel_core.training.datasets import picture_stack
 from dmpel_core.training.episodes import Timeline, stack_floats
+from dmpel_core.training.feature_files import FeatureFiles
 from dmpel_core.training.waypoints import waypoints
 from dmpel_core.training.workers import on_processor
 
@@ -35,8 +37,8 @@ class FeatureSet:
 
     Attributes:
         timeline: Demonstrations laid end to end.
-        tokens: (views, frames, cameras, 1 + grid, image_width) float16; view 0 is the picture as it is.
-        queries: (views, frames, features), each frame's frozen features, see `Policy.query`.
+        tokens: (views, frames, cameras, 1 + grid, image_width) float16, on disk; view 0 is the picture as it is.
+        queries: (views, frames, features), on disk, each frame's frozen features, see `Policy.query`.
         joints: (frames, 7) [rad].
         gripper: (frames, 2) [m].
         waypoints: (frames, 3) [dm], see `dmpel_core.training.waypoints`.
@@ -86,22 +88,26 @@ def feature_set(
         accelerator: Device and processes; None for the processor.
     """
     accelerator = accelerator or on_processor()
-    place = folder / hashlib.sha256(json.dumps([key, views, seed, instruction]).encode()).hexdigest()[:16]
-    place.mkdir(parents=True, exist_ok=True)
+    files = FeatureFiles(folder / hashlib.sha256(json.dumps([key, views, seed, instruction]).encode()).hexdigest()[:16])
+    timeline = Timeline([demo.actions for demo in demonstrations])
     with torch.inference_mode():
         trunk_text = policy.text.trunk(instruction)
         text = policy.text.encode(trunk_text)
-    todo = [(view, number) for view in range(views) for number in range(len(demonstrations))]
-    own, policy = todo[accelerator.process_index :: accelerator.num_processes], policy.to(accelerator.device)
-    for view, number in tqdm(own, desc="frozen features", unit="view", disable=not accelerator.is_main_process):
-        if not (place / f"{view}-{number}.npz").exists():
-            save_features(place / f"{view}-{number}.npz", *compute(policy, demonstrations[number], text, view, seed + number))
+    policy = policy.to(accelerator.device)
+    if accelerator.is_main_process:
+        files.prepare({name: (views, len(timeline), *shape) for name, shape in frame_shapes(policy, text).items()})
     accelerator.wait_for_everyone()
-    parts = [[load_features(place / f"{view}-{number}.npz") for number in range(len(demonstrations))] for view in range(views)]
+    starts = timeline.lengths.cumsum() - timeline.lengths
+    todo = [(view, number) for view in range(views) for number in range(len(demonstrations))]
+    own = todo[accelerator.process_index :: accelerator.num_processes]
+    for view, number in tqdm(own, desc="frozen features", unit="view", disable=not accelerator.is_main_process):
+        if not files.done(f"{view}-{number}"):
+            frames = slice(starts[number], starts[number] + timeline.lengths[number])
+            files.write(f"{view}-{number}", view, frames, compute(policy, demonstrations[number], text, view, seed + number))
+    accelerator.wait_for_everyone()
     return FeatureSet(
-        Timeline([demo.actions for demo in demonstrations]),
-        np.stack([np.concatenate([tokens for tokens, _ in row]) for row in parts]),
-        np.stack([np.concatenate([queries for _, queries in row]) for row in parts]),
+        timeline,
+        *files.read(),
         stack_floats([demo.joints for demo in demonstrations]),
         stack_floats([demo.gripper for demo in demonstrations]),
         stack_floats([waypoints(demo.ee_pos, demo.actions) for demo in demonstrations]),
@@ -109,8 +115,17 @@ def feature_set(
     )
 
 
-def compute(policy: Policy, demo: Demonstration, text: Tensor, view: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return one view of a demonstration: tokens (frames, cameras, 1 + grid, width) float16 and queries (frames, query_width)."""
+@torch.inference_mode()
+def frame_shapes(policy: Policy, text: Tensor) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of one frame's tokens and frozen features."""
+    sizes, device = policy.sizes, policy.proprioception.mean.device
+    trunk = policy.image.trunk(torch.zeros(1, len(sizes.cameras), 3, sizes.pixels, sizes.pixels, device=device))
+    frame = Frames(trunk[None], torch.zeros(1, 1, JOINTS, device=device), torch.zeros(1, 1, FINGERS, device=device))
+    return {"tokens": tuple(trunk.shape[1:]), "queries": tuple(policy.query(frame, text.to(device)).shape[2:])}
+
+
+def compute(policy: Policy, demo: Demonstration, text: Tensor, view: int, seed: int) -> dict[str, np.ndarray]:
+    """Return one view of a demonstration: `tokens` (frames, cameras, 1 + grid, width) float16 and `queries` (frames, features)."""
     pictures = to_pixels(picture_stack(demo), policy.sizes.pixels)
     if view:
         pictures = augment(pictures[None], torch.Generator().manual_seed(1000 * view + seed))[0]
@@ -123,17 +138,4 @@ def compute(policy: Policy, demo: Demonstration, text: Tensor, view: int, seed: 
             trunk = policy.image.trunk(pictures[part].to(device))
             queries.append(policy.query(Frames(trunk[None], joints[None, part], gripper[None, part]), text.to(device))[0].cpu())
             tokens.append(trunk.half().cpu())
-    return torch.cat(tokens).numpy(), torch.cat(queries).numpy()
-
-
-def save_features(path: Path, tokens: np.ndarray, queries: np.ndarray) -> None:
-    """Write one file aside and rename it, so that a kill leaves no half file."""
-    aside = path.with_suffix(".partial.npz")
-    np.savez(aside, tokens=tokens, queries=queries)
-    aside.replace(path)
-
-
-def load_features(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read tokens and queries."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return arrays["tokens"], arrays["queries"]
+    return {"tokens": torch.cat(tokens).numpy(), "queries": torch.cat(queries).numpy()}

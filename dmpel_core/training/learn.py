@@ -77,18 +77,19 @@ def learn(
     key = f"{library.manifest.backbone.sha256} {data_digest} {len(pairs)}"
     demonstrations, cache = [demo for _, demo in pairs], cache_directory() / "features"
     features = feature_set(policy, instruction, demonstrations, settings.views, settings.seed, cache, key, accelerator)
+    del pairs, demonstrations  # and with them all pictures
     identity = {
         "backbone": library.manifest.backbone.sha256,
         "generation": str(library.generation),
         "data": data_digest,
-        "demonstrations": str(len(pairs)),
+        "demonstrations": str(provenance["demonstrations"]),
     }
     factors, router = learn_expert(policy, frozen, features, settings, run, identity, accelerator)
     queries, answers = remember(policy, router, features, replay_ratio, settings.seed)
     memory = ReplayMemory.of(queries, policy.text.width, answers, policy.sizes.top_k)
     loss = 0.0
     if memories:
-        router, loss = recall(router, [*memories, memory], replay_epochs, settings.seed)
+        router, loss = recall(router, [*memories, memory], replay_epochs, settings.seed, dense=settings.replay_loss == "dense")
     if not accelerator.is_main_process:
         accelerator.wait_for_everyone()
         return read_library(library.path)
@@ -124,14 +125,19 @@ def stored_memories(library: Library, *, without_replay: bool = False) -> list[R
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
+    own = LearnSettings(0, 1200, 16)
     parser.add_argument("library", type=Path, help="library folder; its newest selected generation is extended")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="LIBERO-layout HDF5 files of the task")
     parser.add_argument("--run", type=Path, help="folder of checkpoint, TensorBoard log and summary (default: runs/learn/TASK)")
-    add_setting_arguments(parser, steps=1200)
+    add_setting_arguments(parser, own)
     parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
-    parser.add_argument("--views", type=int, default=4, help="cached views of each picture: itself and N - 1 random changes")
+    parser.add_argument("--views", type=int, default=own.views, help="cached views of each picture: itself and N - 1 random changes")
+    parser.add_argument("--query", choices=("chunk", "causal"), default=own.query,
+                        help="route a sequence once by its mean (paper), or each tick by the mean so far, as when it plays")  # fmt: skip
     parser.add_argument("--replay-ratio", type=float, default=0.2, help="share of the sequences kept for coefficient replay (paper: 1.0)")
     parser.add_argument("--replay-epochs", type=int, default=10, help="passes over the replay memories (paper: 10)")
+    parser.add_argument("--replay-loss", choices=("sparse", "dense"), default=own.replay_loss,
+                        help="compare the router's top-k with the stored one (paper), or the coefficients of all experts")  # fmt: skip
     parser.add_argument("--without-replay", action="store_true", help="learn although imported experts have no replay memory")
 
 
@@ -139,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Learn the task and print the new generation."""
     torch.set_num_threads(arguments.threads)
     library = read_library(arguments.library)
-    settings = settings_of(arguments, LearnSettings, views=arguments.views)
+    settings = settings_of(arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss)
     accelerator = on_device(settings.precision)
     log = Run(arguments.run or Path("runs/learn") / arguments.data[0].stem, "learn", shown=accelerator.is_main_process)
     grown = learn(

@@ -7,6 +7,7 @@ exactly after a kill.
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,10 +17,12 @@ from torch import Tensor, nn
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import create_library
 from dmpel_core.official.clip import TRANSFORMERS_NAME, load_clip
+from dmpel_core.policy.head import ActionMixture
 from dmpel_core.policy.policy import Frames, Policy
-from dmpel_core.policy.presets import PRESETS, preset
+from dmpel_core.policy.presets import PRESETS, preset, read_sizes
 from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.augmentation import augment, disturb_state, short_memory
+from dmpel_core.training.compiled import compiled
 from dmpel_core.training.datasets import demonstration_files, digest, load_all
 from dmpel_core.training.episodes import Sequences
 from dmpel_core.training.foresight import foresight
@@ -46,12 +49,13 @@ class BackboneLosses(nn.Module):
         with torch.no_grad():
             self.texts = self._embed(range(len(data.sentences))).to(accelerator.device)
         policy.to(accelerator.device)
+        self._answer = compiled(self._act) if settings.compiled else self._act
 
     def forward(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the mean negative log-likelihood of a batch of sequences and the error of the foreseen waypoints [dm]."""
         settings, sizes = self._settings, self.policy.sizes
         rng, chance = chance_for(settings.seed, step, self._process)
-        shape = shape_for(step, settings.batch, sizes.window)
+        shape = shape_for(step, settings.batch, sizes.window, settings.windows)
         batch = self._data.timeline.batch(rng, self._data.training, shape, sizes.chunk, settings.padding).to(self.texts.device)
         return self._loss_on(batch, chance)
 
@@ -59,14 +63,21 @@ class BackboneLosses(nn.Module):
         policy, data, settings, device = self.policy, self._data, self._settings, self.texts.device
         rows, window = batch.index.shape
         pictures = augment(data.pictures[batch.index].to(device).float() / 255, chance)
-        tokens = policy.image.trunk(pictures.flatten(0, 1)).unflatten(0, (rows, window))
-        frames = Frames(tokens, data.joints[batch.index].to(device), data.gripper[batch.index].to(device))
-        state = policy.proprioception.normalise(frames.joints, frames.gripper)
+        joints, gripper = data.joints[batch.index].to(device), data.gripper[batch.index].to(device)
+        state = policy.proprioception.normalise(joints, gripper)
         state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
-        fused = policy.tokens(frames, self._sentences(data.sentence[batch.index[:, 0]]), state=state)
         horizon = short_memory(rows, window, settings.forget, chance).to(device)
-        mixture, ways = policy.act_and_foresee(fused, horizon=horizon)
+        texts = self._sentences(data.sentence[batch.index[:, 0]])
+        mixture, ways = self._answer(pictures, joints, gripper, texts, state, horizon)
         return imitation_loss(mixture, ways, batch, data.waypoints[batch.index].to(device))
+
+    def _act(
+        self, pictures: Tensor, joints: Tensor, gripper: Tensor, texts: Tensor, state: Tensor, horizon: Tensor
+    ) -> tuple[ActionMixture, Tensor | None]:
+        """Act on pictures (batch, ticks, cameras, 3, height, width) with the sentences' embeddings (batch, text_width)."""
+        tokens = self.policy.image.trunk(pictures.flatten(0, 1)).unflatten(0, pictures.shape[:2])
+        fused = self.policy.tokens(Frames(tokens, joints, gripper), texts, state=state)
+        return self.policy.act_and_foresee(fused, horizon=horizon)
 
     def _sentences(self, wanted: Tensor) -> Tensor:
         """Return the embeddings (rows, text_width) of the tasks (rows,); a text tower that is trained too computes them anew."""
@@ -133,17 +144,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, default=Path("runs/pretrain"), help="folder of checkpoint, TensorBoard log and summary")
     parser.add_argument("--held-out", type=int, default=1, help="demonstrations of each task that only measure whether the policy looks")
     parser.add_argument("--preset", choices=PRESETS, default="small", help="size of the policy")
+    parser.add_argument("--sizes", type=Path, help='JSON of sizes and switches that differ from the preset, such as {"top_k": 1}')
+    parser.add_argument("--expert-bias", action="store_true", help="give experts biases too, as the first official release did")
     parser.add_argument(
-        "--clip", help=f"where clip-vit-b16 starts from: name on the hub of transformers, or folder (default: {TRANSFORMERS_NAME})"
+        "--clip-weights", help=f"where clip-vit-b16 starts from: name on the hub of transformers, or folder (default: {TRANSFORMERS_NAME})"
     )
-    add_setting_arguments(parser, steps=6000)
+    add_setting_arguments(parser, PretrainSettings(0, 6000, 16))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Pretrain and write the library."""
     torch.set_num_threads(arguments.threads)
-    sizes = preset(arguments.preset)
-    clip = None if sizes.vision is None else arguments.clip or TRANSFORMERS_NAME
+    sizes = read_sizes(arguments.sizes, preset(arguments.preset))
+    if arguments.expert_bias:
+        sizes = replace(sizes, expert_bias=True)
+    clip = None if sizes.vision is None else arguments.clip_weights or TRANSFORMERS_NAME
     files = demonstration_files(arguments.data)
     refuse_existing(arguments.output)
     settings = settings_of(arguments, PretrainSettings, held_out=arguments.held_out)

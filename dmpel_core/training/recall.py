@@ -12,7 +12,7 @@ from dmpel_core.experts.router import Router
 LEARNING_RATE, WEIGHT_DECAY, BATCH, CLIP = 1e-3, 0.01, 32, 100.0
 
 
-def recall(router: Router, memories: Sequence[ReplayMemory], epochs: int, seed: int) -> tuple[Router, float]:
+def recall(router: Router, memories: Sequence[ReplayMemory], epochs: int, seed: int, *, dense: bool = False) -> tuple[Router, float]:
     """Train a copy of the router to answer every stored query as it was answered when its task was learned.
 
     Args:
@@ -20,6 +20,7 @@ def recall(router: Router, memories: Sequence[ReplayMemory], epochs: int, seed: 
         memories: One for each task, the newest included.
         epochs: Passes over all memories (paper: 10).
         seed: Of the order of the samples.
+        dense: Whether the loss compares all experts' coefficients, see `replay_loss`.
 
     Returns:
         The router of the epoch with the lowest mean loss, and that loss.
@@ -33,7 +34,7 @@ def recall(router: Router, memories: Sequence[ReplayMemory], epochs: int, seed: 
     for _ in range(epochs):
         losses = []
         for rows in torch.from_numpy(rng.permutation(len(queries))).split(BATCH):
-            loss = replay_loss(trained, queries[rows], targets[rows])
+            loss = replay_loss(trained, queries[rows], targets[rows], dense=dense)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(trained.parameters(), CLIP)

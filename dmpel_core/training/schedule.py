@@ -26,13 +26,13 @@ def set_learning_rate(optimizer: Optimizer, peak: float, step: int, steps: int, 
         group["lr"] = peak * one_cycle(step, steps) if schedule == "one-cycle" else peak
 
 
-def shape_for(step: int, batch: int, window: int) -> tuple[int, int]:
+def shape_for(step: int, batch: int, window: int, windows: str = "mixed") -> tuple[int, int]:
     """Return how many sequences a step has and how many ticks each.
 
     One step in four has whole windows. The others have as many ticks in sequences of two, because ten consecutive pictures
-    are nearly the same, and the image tower learns from different ones.
+    are nearly the same, and the image tower learns from different ones. Where windows are to be `whole`, all are.
     """
-    return (batch, window) if step % 4 == 0 else (batch * window // SHORT_WINDOW, SHORT_WINDOW)
+    return (batch, window) if windows == "whole" or step % 4 == 0 else (batch * window // SHORT_WINDOW, SHORT_WINDOW)
 
 
 def chance_for(seed: int, step: int, process: int = 0) -> tuple[np.random.Generator, torch.Generator]:

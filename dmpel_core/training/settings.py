@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-NEWER = ("schedule", "padding", "precision")
+NEWER = ("schedule", "padding", "windows", "precision", "compiled", "query", "replay_loss")
 """Options that earlier runs did not have: a record names them only where they are not the default, so that those runs go on."""
 
 
@@ -25,7 +25,9 @@ class ImitationSettings:
         schedule: `one-cycle`, or `constant` as the official DMPEL code.
         padding: `masked`: ticks past a demonstration's end do not count. `counted`, as in the official code: sequences begin at
             every frame, those that leave the demonstration repeat its last frame and action, and these count.
+        windows: `mixed`: three steps in four draw many sequences of two ticks. `whole`: all draw whole windows, as in the paper.
         precision: `fp32`, or on CUDA `bf16` or `fp16`; the router always computes in fp32.
+        compiled: Whether torch.compile makes the network's part of a step faster; it draws dropout otherwise.
     """
 
     seed: int
@@ -40,7 +42,9 @@ class ImitationSettings:
     waypoint: float = 5.0
     schedule: str = "one-cycle"
     padding: str = "masked"
+    windows: str = "mixed"
     precision: str = "fp32"
+    compiled: bool = False
 
     def record(self) -> dict[str, Any]:
         """Return the settings as checkpoints and manifests keep them."""
@@ -65,7 +69,13 @@ class LearnSettings(ImitationSettings):
 
     Attributes:
         views: Cached views of each picture, see `dmpel_core.training.features`.
+        query: What the router is asked in training: `chunk`, once for a sequence with its mean as published, or `causal`, at every tick
+            with the mean of the ticks so far as an engine asks.
+        replay_loss: What coefficient replay compares, see `dmpel_core.experts.replay.replay_loss`: `sparse`, the router's top-k as
+            published, or `dense`, the coefficients of all experts.
     """
 
     state_dropout: float = 0.3
     views: int = 4
+    query: str = "chunk"
+    replay_loss: str = "sparse"

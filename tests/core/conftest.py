@@ -52,10 +52,15 @@ def write_noise(path: Path, instruction: str, seed: int, lengths: tuple[int, ...
 @pytest.fixture
 def library(tmp_path: Path, policy: Policy) -> Library:
     """A library with the tiny policy and no expert."""
+    return write_library(tmp_path / "library", policy)
+
+
+def write_library(path: Path, policy: Policy) -> Library:
+    """Write a library without experts."""
     return create_library(
-        tmp_path / "library",
+        path,
         backbone={name: value.numpy() for name, value in policy.backbone_state().items()},
-        policy=TINY.to_json(),
+        policy=policy.sizes.to_json(),
         modules=library_modules(policy),
         text_encoder=text.identity(),
         observation=OBSERVATION,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from dmpel_core.experts.chunk import act_causally, act_on_chunk
 from dmpel_core.experts.pool import ExpertPool, start_expert
-from dmpel_core.experts.replay import replay_loss
+from dmpel_core.experts.replay import ReplayMemory, replay_loss
 from dmpel_core.experts.router import Router
 from dmpel_core.inference.episode import Episode
 from dmpel_core.policy.adapted import LORA_ALPHA
@@ -16,6 +16,7 @@ from dmpel_core.policy.head import ActionMixture
 from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.policy.transformer import Block
+from dmpel_core.training.recall import recall
 from tests.core.test_clip import TINY_CLIP
 
 EXPERTS = 5
@@ -42,6 +43,11 @@ def sequence(policy: Policy, ticks: int, batch: int = 1) -> tuple[Frames, Tensor
     return Frames(tokens, joints, gripper), words, policy.text.encode(words)
 
 
+def asked_at_each_tick(policy: Policy, router: Router, features: Tensor) -> Tensor:
+    """Return the coefficients of the running mean of the queries, (batch, ticks, 6, experts)."""
+    return router(policy.running_query(features).flatten(0, 1)).unflatten(0, features.shape[:2])
+
+
 def play(sizes: PolicySizes, ticks: int) -> tuple[ActionMixture, list[Tensor]]:
     """Return the mixture of every tick of an episode, (ticks, ...), and its coefficients."""
     policy, pool, router = random_parts(sizes)
@@ -63,7 +69,7 @@ def test_the_causal_query_trains_on_what_the_engine_plays() -> None:
     played, used = play(TINY_CLIP, TINY_CLIP.window)
     with torch.no_grad():
         features = policy.query(frames, text)
-        causal = act_causally(policy, pool, router, frames, words, features)
+        causal, _ = act_causally(policy, pool, asked_at_each_tick(policy, router, features), frames, words)
         whole, _ = act_on_chunk(policy, pool, router(policy.sequence_query(features)), frames, words)
     torch.testing.assert_close(causal.mean[0], played.mean)
     torch.testing.assert_close(causal.std[0], played.std)
@@ -77,10 +83,28 @@ def test_causal_training_treats_samples_apart() -> None:
     frames, words, text = sequence(policy, 3, batch=2)
     with torch.no_grad():
         features = policy.query(frames, text)
-        both = act_causally(policy, pool, router, frames, words, features)
+        both, _ = act_causally(policy, pool, asked_at_each_tick(policy, router, features), frames, words)
         second = Frames(frames.tokens[1:], frames.joints[1:], frames.gripper[1:])
-        alone = act_causally(policy, pool, router, second, words[1:], features[1:])
+        alone, _ = act_causally(policy, pool, asked_at_each_tick(policy, router, features[1:]), second, words[1:])
     torch.testing.assert_close(both.mean[1:], alone.mean)
+
+
+def test_with_the_same_coefficients_at_every_tick_both_queries_train_the_same() -> None:
+    policy, pool, router = random_parts(replace(TINY_CLIP, waypoint=True))
+    frames, words, text = sequence(policy, TINY_CLIP.window, batch=2)
+    options = {"state": torch.randn(2, TINY_CLIP.window, 9), "horizon": torch.tensor([1, TINY_CLIP.window]), "ends": torch.tensor([3, 2])}
+    with torch.no_grad():
+        coefficients = router(policy.sequence_query(policy.query(frames, text)))
+        whole, ways = act_on_chunk(policy, pool, coefficients, frames, words, **options)
+        every = coefficients[:, None].expand(-1, TINY_CLIP.window, -1, -1)
+        causal, causal_ways = act_causally(policy, pool, every, frames, words, **options)
+        plain, _ = act_causally(policy, pool, every, frames, words)
+    for part in ("logits", "mean", "std"):
+        torch.testing.assert_close(getattr(causal, part), getattr(whole, part))
+    assert ways is not None
+    assert causal_ways is not None
+    torch.testing.assert_close(causal_ways, ways)
+    assert (plain.mean - causal.mean).abs().amax((1, 2, 3, 4)).min() > 1e-3, "state, horizon and ends count"
 
 
 @pytest.mark.parametrize("dense", [False, True])
@@ -97,21 +121,20 @@ def test_only_the_dense_replay_loss_reaches_an_expert_outside_the_top_k(dense: b
 
 
 def recalled(dense: bool) -> float:
-    """Return the error of the router's top-3 after 150 steps of recall of five tasks that chose experts at random."""
+    """Return the error of the router's top-3 after 30 epochs of recall of five tasks that chose experts at random."""
     torch.manual_seed(0)
-    centres, router = torch.randn(EXPERTS, 1, 137), Router(137, 20, EXPERTS, top_k=3)
-    queries, targets = (centres + 0.3 * torch.randn(EXPERTS, 32, 137)).flatten(0, 1), torch.zeros(EXPERTS, 32, 6, EXPERTS)
+    queries = torch.randn(EXPERTS, 1, 137) + 0.3 * torch.randn(EXPERTS, 32, 137)
+    queries[..., :24] = queries[:, :1, :24]  # a task has one sentence
+    memories = []
     for task in range(EXPERTS):
+        targets = torch.zeros(32, 6, EXPERTS)
         for row in range(6):
             chosen = torch.randperm(task + 1)[:3]
-            targets[task, :, row, chosen] = torch.linspace(1.9, 0.3, len(chosen))
-    targets, optimizer = targets.flatten(0, 1), torch.optim.AdamW(router.parameters(), lr=1e-3)
-    for _ in range(150):
-        rows = torch.randint(len(queries), (32,))
-        optimizer.zero_grad()
-        replay_loss(router, queries[rows], targets[rows], dense=dense).backward()
-        optimizer.step()
-    return replay_loss(router, queries, targets).item()
+            targets[:, row, chosen] = torch.linspace(1.9, 0.3, len(chosen))
+        memories.append(ReplayMemory.of(queries[task], 24, targets, 3))
+    router, _ = recall(Router(137, 20, EXPERTS, top_k=3), memories, epochs=30, seed=0, dense=dense)
+    answers = torch.cat([memory.targets(EXPERTS) for memory in memories])
+    return replay_loss(router, queries.flatten(0, 1), answers).item()
 
 
 def test_dense_replay_restores_in_the_same_steps_what_sparse_replay_does_not() -> None:

@@ -1,5 +1,7 @@
 """CLIP's towers against transformers' own, and the counts of the published policy."""
 
+import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.experts.library import create_library
+from dmpel_core.experts.library import create_library, read_library
+from dmpel_core.experts.restore import restore_policy
 from dmpel_core.experts.router import Router
 from dmpel_core.inference.torch_engine import TorchEngine
 from dmpel_core.observation import Observation
@@ -21,6 +24,7 @@ from dmpel_core.policy.policy import Policy
 from dmpel_core.policy.presets import CLIP_VIT_B16, preset
 from dmpel_core.policy.sizes import LanguageSizes, PolicySizes, VisionSizes
 from dmpel_core.policy.vision import prepare
+from dmpel_core.training import pretrain as command
 from dmpel_core.training.datasets import load_all
 from dmpel_core.training.interface import OBSERVATION, library_modules
 from dmpel_core.training.learn import learn
@@ -126,6 +130,18 @@ def test_pretraining_starts_from_clip_and_trains_both_towers(tmp_path: Path, fol
     assert {name for name in same if name.startswith(("image.", "text.", "proprioception.m", "proprioception.s"))} == unused
     moved = (trained["image.position"] - policy.backbone_state()["image.position"]).abs().max()
     assert moved < 0.01, "a few steps from CLIP, not from chance"
+
+
+def test_the_command_pretrains_the_published_architecture_with_the_sizes_of_a_file(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "sizes.json").write_text(json.dumps(TINY_CLIP.to_json()))
+    data, parser = write_noise(tmp_path / "a.hdf5", "open a door", 0), argparse.ArgumentParser()
+    command.add_arguments(parser)
+    words = f"--preset clip-vit-b16 --sizes {tmp_path}/sizes.json --clip-weights {folder} --data {data} --output {tmp_path}/library"
+    assert command.run(parser.parse_args([*words.split(), "--run", str(tmp_path / "run"), "--steps", "1", "--batch", "1"])) == 0
+    library = read_library(tmp_path / "library")
+    assert library.policy == TINY_CLIP.to_json()
+    assert library.policy["vision"]["activation"] == "quick_gelu"
+    assert restore_policy(library).text.trunk("put").shape == (1, 3, 24), "the tokenizer came along"
 
 
 def test_a_library_of_this_policy_learns_and_plays(tmp_path: Path, policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:

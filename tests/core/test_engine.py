@@ -8,6 +8,7 @@ import torch
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, read_library
+from dmpel_core.inference import load_engine
 from dmpel_core.inference.ensemble import ChunkEnsemble
 from dmpel_core.inference.torch_engine import TorchEngine, frames_of
 from dmpel_core.observation import Observation
@@ -71,6 +72,18 @@ def test_reset_forgets_the_episode(grown: Library) -> None:
     first = [engine.tick(observation).action for observation in seen]
     engine.reset()
     np.testing.assert_array_equal(first, [engine.tick(observation).action for observation in seen])
+
+
+def test_drawn_actions_follow_their_seed_and_the_usual_ones_need_none(grown: Library) -> None:
+    def play(sample_seed: int | None) -> np.ndarray:
+        engine = load_engine(grown.path, sample_seed=sample_seed)
+        engine.set_instruction("open the drawer")
+        return np.stack([engine.tick(observation).action for observation in observations(5)])
+
+    drawn, plain = play(7), play(None)
+    np.testing.assert_array_equal(drawn, play(7))
+    np.testing.assert_array_equal(plain, play(None))
+    assert min(np.abs(drawn - play(8)).max(), np.abs(drawn - plain).max()) > 1e-3
 
 
 def test_a_generation_loads_between_two_ticks_and_back(grown: Library) -> None:

@@ -22,6 +22,7 @@ from dmpel_core.official.checkpoint import read_state
 from dmpel_core.official.convert import import_state
 from dmpel_core.official.names import POSITION_IDS
 from dmpel_core.policy.clip_text import ClipTextTower
+from dmpel_core.policy.presets import CLIP_VIT_B16, read_sizes
 from dmpel_core.training.learn import learn, stored_memories
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
@@ -204,12 +205,13 @@ def test_a_task_learned_on_imported_experts_is_exported_with_them(pool3: Case, t
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("[]", "expected an object"), ('{"depths": 4}', "depths"), ('{"vision": {"depths": 4}}', "depths")]
+    ("text", "words"),
+    [("[]", "expected an object"), ("{", "cannot be read"), ('{"depths": 4}', "depths"), ('{"vision": {"depths": 4}}', "depths")],
 )
 def test_odd_sizes_are_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "sizes.json").write_text(text)
     with pytest.raises(DmpelError, match=words):
-        import_command.read_sizes(tmp_path / "sizes.json")
+        read_sizes(tmp_path / "sizes.json", CLIP_VIT_B16)
 
 
 def test_the_small_preset_has_no_official_form(library: Library, tmp_path: Path) -> None:

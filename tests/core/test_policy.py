@@ -84,6 +84,13 @@ def test_paraphrases_lie_closer_than_other_sentences(policy: Policy) -> None:
     torch.testing.assert_close(stove.square().mean(), torch.tensor(1.0))
 
 
+def test_sentences_of_several_lengths_are_embedded_as_each_alone(policy: Policy) -> None:
+    short, long = (policy.text.trunk(sentence) for sentence in ("open it", "turn on the stove"))
+    padded = torch.cat([short, torch.randn(1, long.shape[1] - short.shape[1], short.shape[2])], 1)
+    together = policy.text.encode(torch.cat([padded, long]), ends=torch.tensor([short.shape[1] - 1, long.shape[1] - 1]))
+    torch.testing.assert_close(together, torch.cat([policy.text.encode(short), policy.text.encode(long)]))
+
+
 def test_sizes_survive_json_and_name_what_does_not_fit() -> None:
     sizes = PolicySizes(width=64)
     assert PolicySizes.from_json(sizes.to_json()) == sizes

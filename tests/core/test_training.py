@@ -190,3 +190,4 @@ def test_a_waypoint_is_the_way_to_the_next_gripper_event() -> None:
 def test_short_sequences_hold_as_many_ticks_as_whole_windows() -> None:
     shapes = [shape_for(step, 16, 10) for step in range(4)]
     assert shapes == [(16, 10), (80, 2), (80, 2), (80, 2)]
+    assert {shape_for(step, 16, 10, "whole") for step in range(4)} == {(16, 10)}

@@ -33,20 +33,31 @@ SETTINGS = LearnSettings(seed=1, steps=4, batch=2, views=1)
 
 
 def test_options_are_recorded_only_where_they_are_used() -> None:
-    newer = {"schedule", "padding", "precision"}
-    assert not newer & SETTINGS.record().keys()
-    assert asdict(SETTINGS) == {**SETTINGS.record(), "schedule": "one-cycle", "padding": "masked", "precision": "fp32"}
+    newer = {
+        "schedule": "one-cycle",
+        "padding": "masked",
+        "windows": "mixed",
+        "precision": "fp32",
+        "compiled": False,
+        "query": "chunk",
+        "replay_loss": "sparse",
+    }
+    assert not newer.keys() & SETTINGS.record().keys()
+    assert asdict(SETTINGS) == {**SETTINGS.record(), **newer}
     assert replace(SETTINGS, schedule="constant").record()["schedule"] == "constant"
+    assert replace(SETTINGS, query="causal").record()["query"] == "causal"
 
 
 def test_the_command_line_makes_the_settings() -> None:
     parser = argparse.ArgumentParser()
-    add_setting_arguments(parser, steps=7)
+    add_setting_arguments(parser, PretrainSettings(0, 7, 16))
     assert settings_of(parser.parse_args([]), PretrainSettings, held_out=1) == PretrainSettings(0, 7, 16, held_out=1)
     official = ["--schedule", "constant", "--padding", "counted", "--learning-rate", "1e-4", "--weight-decay", "0.1", "--clip", "100"]
+    official += ["--windows", "whole", "--state-noise", "0", "--state-dropout", "0", "--forget", "0"]
     assert settings_of(parser.parse_args(official), LearnSettings, views=2) == LearnSettings(
-        0, 7, 16, learning_rate=1e-4, weight_decay=0.1, clip=100.0, schedule="constant", padding="counted", views=2
-    )
+        0, 7, 16, learning_rate=1e-4, weight_decay=0.1, clip=100.0, state_noise=0, state_dropout=0, forget=0, schedule="constant",
+        padding="counted", windows="whole", views=2,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("schedule", "first", "last"), [("one-cycle", 0.04, 0.002), ("constant", 0.2, 0.2)])

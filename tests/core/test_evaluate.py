@@ -1,0 +1,97 @@
+"""`dmpel evaluate` in a world that only writes down what the policy does."""
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Self
+
+import numpy as np
+import pytest
+
+from dmpel_core.evaluation import evaluate as command
+from dmpel_core.evaluation import rollout
+from dmpel_core.experts.library import Library
+from dmpel_core.observation import Observation
+from dmpel_core.simulation import environment, tasks
+
+TASK = SimpleNamespace(instruction="open the drawer", initial_states=np.arange(5.0))
+TICKS = 4
+
+
+class Notebook:
+    """An environment in which nothing moves and nothing succeeds; `actions` is what every episode so far did."""
+
+    actions: list[np.ndarray]
+
+    def __init__(self, task: SimpleNamespace) -> None:
+        self.task = task
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def reset(self, state: float) -> None:
+        self.state = state
+
+    def observe(self) -> Observation:
+        pictures = np.random.default_rng(int(self.state)).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+        return Observation(*pictures, np.full(7, 0.1), np.full(2, 0.02))
+
+    def step(self, action: np.ndarray) -> None:
+        self.actions.append(action)
+
+    def success(self) -> bool:
+        return False
+
+
+class Here:
+    """Runs the jobs of a process pool in this process."""
+
+    def __init__(self, *given: object, **named: object) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def map(self, function: Callable, jobs: Iterable) -> Iterator:
+        return map(function, jobs)
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> type[Notebook]:
+    monkeypatch.setattr(command, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(rollout, "settle", lambda environment: 0)
+    monkeypatch.setattr(environment, "Environment", Notebook)
+    monkeypatch.setattr(tasks, "load_task", lambda suite, index: TASK)
+    return Notebook
+
+
+def play(library: Library, notebook: type[Notebook], *options: str) -> np.ndarray:
+    """Return the actions of two episodes of `dmpel evaluate`, (2 * TICKS, 7)."""
+    notebook.actions = []
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    always = ["--tasks", "0", "--states", "1,3", "--horizon", str(TICKS), "--processes", "1"]
+    assert command.run(parser.parse_args([str(library.path), *always, *options])) == 0
+    return np.stack(notebook.actions)
+
+
+def test_the_seed_alone_decides_which_actions_are_drawn(library: Library, notebook: type[Notebook], tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    drawn = play(library, notebook, "--actions", "sample", "--seed", "3", "--output", str(report))
+    assert drawn.shape == (2 * TICKS, 7)
+    np.testing.assert_array_equal(drawn, play(library, notebook, "--actions", "sample", "--seed", "3"))
+    assert np.abs(drawn - play(library, notebook, "--actions", "sample", "--seed", "4")).max() > 1e-3
+    assert '"successes": 0' in report.read_text()
+
+
+def test_the_heaviest_gaussian_is_the_default_and_needs_no_seed(library: Library, notebook: type[Notebook]) -> None:
+    plain = play(library, notebook, "--seed", "3")
+    np.testing.assert_array_equal(plain, play(library, notebook, "--actions", "mode", "--seed", "4"))
+    assert np.abs(plain - play(library, notebook, "--actions", "sample", "--seed", "3")).max() > 1e-3
