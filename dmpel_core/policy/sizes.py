@@ -8,17 +8,72 @@ from dmpel_core.errors import DmpelError
 
 
 @dataclass(frozen=True)
+class VisionSizes:
+    """A vision transformer as image tower; the defaults are CLIP's ViT-B/16.
+
+    Attributes:
+        pixels: Side of the square picture that the tower sees [px]; pictures are resized and cropped to it.
+        patch: Side of a patch [px].
+        depth: Transformer blocks.
+        adapted: Blocks whose query and value experts adapt. Those before the first one run once for each picture.
+        heads: Attention heads of a block.
+        hidden: Hidden width of a block's MLP.
+        activation: One of `dmpel_core.policy.transformer.ACTIVATIONS`. OpenAI trained CLIP with `quick_gelu`; the published policy
+            was trained with `gelu` on top of these weights, so that is the default.
+        unused: Outputs of a projection that no feature passes through and that the published weights contain; 0 for none.
+    """
+
+    pixels: int = 224
+    patch: int = 16
+    depth: int = 12
+    adapted: tuple[int, ...] = (6, 7, 8, 9, 10, 11)
+    heads: int = 12
+    hidden: int = 3072
+    activation: str = "gelu"
+    unused: int = 512
+
+
+@dataclass(frozen=True)
+class LanguageSizes:
+    """CLIP's text model as text tower; the defaults are those of CLIP ViT-B/16.
+
+    Attributes:
+        width: Width of the tokens.
+        depth: Transformer blocks.
+        adapted: Blocks whose query and value experts adapt. Those before the first one run once for each instruction.
+        heads: Attention heads of a block.
+        hidden: Hidden width of a block's MLP.
+        positions: Most tokens that the position embedding knows.
+        tokens: Most tokens of an instruction; longer ones are cut.
+        vocabulary: Number of token ids.
+        end: Id of the end-of-text token, at which the sentence is read out.
+        outputs: Width of the sentence's embedding.
+    """
+
+    width: int = 512
+    depth: int = 12
+    adapted: tuple[int, ...] = (6, 7, 8, 9, 10, 11)
+    heads: int = 8
+    hidden: int = 2048
+    positions: int = 77
+    tokens: int = 25
+    vocabulary: int = 49408
+    end: int = 49407
+    outputs: int = 512
+
+
+@dataclass(frozen=True)
 class PolicySizes:
     """Sizes of a policy; the defaults are the `small` preset, which trains and runs on two processor cores.
 
     Attributes:
         cameras: Camera names in token order.
-        pixels: Side of the square picture that the image tower sees [px].
+        pixels: Side of the square pictures that are kept for training and given to the image tower [px].
         image_width: Width of the image tower's tokens.
-        image_blocks: Transformer blocks in the image tower's adapted half.
+        image_blocks: Transformer blocks in the adapted half of the convolutional image tower.
         width: Width of the fused tokens (paper: 768).
-        heads: Attention heads in every transformer block.
-        mlp_ratio: Hidden width of a block's MLP over its own width.
+        heads: Attention heads of the temporal transformer and of the convolutional image tower's blocks.
+        mlp_ratio: Hidden width of their MLPs over their own width.
         film_hidden: Hidden width of the FiLM network.
         temporal_blocks: Blocks of the temporal transformer.
         window: Ticks that the temporal transformer sees, and over which the router query is averaged.
@@ -27,11 +82,27 @@ class PolicySizes:
         action: Numbers in one action.
         chunk: Future actions predicted at each tick (paper: 1).
         minimum_std: Floor of the mixture's standard deviations (paper: 1e-4).
-        dropout: Dropout in the temporal transformer.
-        rank: Rank of every expert factor; the low-rank update is scaled by 16 / rank.
+        dropout: Dropout on what the temporal transformer's attention and MLP add.
+        rank: Rank of every expert factor outside the towers; the low-rank update is scaled by 16 / rank.
         router_hidden: Hidden width of the router.
         top_k: Experts mixed in each module group.
         coefficient_dropout: Dropout on the coefficients while an expert is trained.
+        vision: Sizes of a vision transformer; None for the convolutional image tower.
+        language: Sizes of CLIP's text model; None for the pretrained MiniLM.
+        tower_rank: Rank of the expert factors in both towers; 0 for `rank`.
+        adapt: What experts adapt in a transformer block: `all` its layers, or `query_value`.
+        expert_bias: Whether experts also have biases in the proprioception, fusion and head layers (official `tune_bias`).
+        temporal_hidden: Hidden width of the temporal transformer's MLPs; 0 for `mlp_ratio` times `width`.
+        temporal_activation: Activation of the temporal transformer's MLPs.
+        hidden_dropout: Dropout inside the temporal transformer's MLPs.
+        drop_path: Chance that a sample skips an MLP of the temporal transformer.
+        head_layers: Layers with a ReLU in the mixture head, before the one without.
+        waypoint: Whether the temporal feature also foretells waypoints, for training only.
+        router_shared: Whether one coefficient for each expert serves all module groups.
+        query_mean: Whether the router query holds the mean class tokens.
+        query_difference: Whether the router query holds the last class tokens of a sequence minus the first.
+        query_state: Whether the router query holds joints and fingers.
+        mixture_interval: Ticks from one routing to the next while the policy runs.
     """
 
     cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
@@ -54,10 +125,28 @@ class PolicySizes:
     router_hidden: int = 256
     top_k: int = 3
     coefficient_dropout: float = 0.15
+    # Fields below came later: a library that does not name them means their defaults, and none is written that has its default.
+    vision: VisionSizes | None = None
+    language: LanguageSizes | None = None
+    tower_rank: int = 0
+    adapt: str = "all"
+    expert_bias: bool = False
+    temporal_hidden: int = 0
+    temporal_activation: str = "gelu"
+    hidden_dropout: float = 0.0
+    drop_path: float = 0.0
+    head_layers: int = 2
+    waypoint: bool = True
+    router_shared: bool = False
+    query_mean: bool = True
+    query_difference: bool = False
+    query_state: bool = True
+    mixture_interval: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """Return the sizes as plain JSON values."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        values = {name: _plain(value) for name, value in asdict(self).items()}
+        return {name: value for name, value in values.items() if name not in _LATER or value != _plain(_LATER[name])}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "PolicySizes":
@@ -67,10 +156,40 @@ class PolicySizes:
             DmpelError: A name is unknown or missing.
         """
         known = {field.name for field in fields(cls)}
-        if known != set(values):
-            raise DmpelError(
-                f"policy sizes do not fit this version: unknown {sorted(set(values) - known)}, missing {sorted(known - set(values))}; "
-                "use the version of dmpel that wrote the library"
-            )
+        _check_names("policy", set(values), known, known - set(_LATER))
         plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        for name, tower in (("vision", VisionSizes), ("language", LanguageSizes)):
+            if plain.get(name) is not None:
+                plain[name] = _tower(tower, plain[name])
         return cls(**plain)
+
+
+def _later() -> dict[str, Any]:
+    """Return the fields that the first libraries did not name, with their defaults."""
+    names = [field.name for field in fields(PolicySizes)]
+    return {field.name: field.default for field in fields(PolicySizes) if names.index(field.name) >= names.index("vision")}
+
+
+_LATER = _later()
+
+
+def _plain(value: Any) -> Any:
+    """Return a size as JSON holds it: lists for tuples."""
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _tower(kind: type[VisionSizes] | type[LanguageSizes], values: Mapping[str, Any]) -> VisionSizes | LanguageSizes:
+    """Build the sizes of one tower."""
+    known = {field.name for field in fields(kind)}
+    _check_names("tower", set(values), known, known)
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _check_names(what: str, found: set[str], known: set[str], needed: set[str]) -> None:
+    if found - known or needed - found:
+        raise DmpelError(
+            f"{what} sizes do not fit this version: unknown {sorted(found - known)}, missing {sorted(needed - found)}; "
+            "use the version of dmpel that wrote the library"
+        )

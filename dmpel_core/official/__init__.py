@@ -1,0 +1,1 @@
+"""The published policy of the official code: its names and its files."""
