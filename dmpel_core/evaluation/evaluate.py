@@ -33,6 +33,7 @@ class Job:
     states: tuple[int, ...]
     horizon: int
     seed: int
+    sample: bool = False
 
 
 def run_job(job: Job) -> tuple[str, list[Episode]]:
@@ -43,7 +44,7 @@ def run_job(job: Job) -> tuple[str, list[Episode]]:
 
     task = load_task(job.suite, job.task)
     told = load_task(job.suite, job.other).instruction if job.condition.wrong else task.instruction
-    engine = load_engine(job.library, job.generation)
+    engine = load_engine(job.library, job.generation, sample_seed=job.seed if job.sample else None)
     with Environment(task) as environment:
         return task.instruction, [
             run_episode(environment, engine, told, state, job.condition, job.horizon, job.seed) for state in job.states
@@ -97,12 +98,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--suite", default="libero_goal")
     parser.add_argument("--tasks", type=numbers, required=True, help="task numbers, as in 0,3,8")
     parser.add_argument(
-        "--states", type=numbers, default=numbers("40:50"), help="stored initial states, one episode each; 35 and up were never trained on"
+        "--states",
+        type=numbers,
+        default=numbers("40:50"),
+        help="stored initial states, one episode each (35 and up were never trained on); select on others than you report",
     )
     parser.add_argument("--conditions", default="normal", help="comma-separated: normal, blank, wrong, wide, or joined as in wide_blank")
     parser.add_argument("--reach", type=float, default=0.07, help="of `wide` [m]")
     parser.add_argument("--horizon", type=int, default=300, help="most ticks of an episode")
-    parser.add_argument("--seed", type=int, default=0, help="of the wide placements")
+    parser.add_argument("--actions", choices=("mode", "sample"), default="mode", help="sample: draw from the mixture, as officially")
+    parser.add_argument("--seed", type=int, default=0, help="of the wide placements and of sampled actions")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--output", type=Path, help="JSON file for the rows")
 
@@ -123,6 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.states,
             arguments.horizon,
             arguments.seed,
+            arguments.actions == "sample",
         )
         for condition, (task, other) in product(conditions, zip(tasks, others, strict=True))
     ]

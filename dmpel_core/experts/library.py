@@ -25,8 +25,8 @@ from dmpel_core.experts.storage import read_file, read_stored, write_file, writi
 from dmpel_core.experts.tensors import Tensors, check_factors, pack, unpack
 
 __all__ = [
-    "Expert", "Library", "LibraryError", "Limits", "Module",
-    "add_expert", "create_library", "generations", "read_library", "select_generation",
+    "Expert", "Library", "LibraryError", "Limits", "Module", "NewExpert",
+    "add_expert", "add_experts", "create_library", "generations", "read_library", "select_generation",
 ]  # fmt: skip
 
 
@@ -152,6 +152,27 @@ def create_library(
     return read_library(root)
 
 
+@dataclass(frozen=True)
+class NewExpert:
+    """One expert that is about to be written.
+
+    Attributes:
+        name: Unique within the library.
+        instructions: Sentences that ask for the skill, the one it was learned with first.
+        skill: Skill label.
+        factors: `<module>.A` (inputs, rank) and `<module>.B` (rank, outputs) of every module.
+        replay: Coefficient replay memory of this task.
+        provenance: JSON with at least `dataset` (sha256), `seed` and `metrics`.
+    """
+
+    name: str
+    instructions: tuple[str, ...]
+    skill: str
+    factors: Mapping[str, np.ndarray]
+    replay: Mapping[str, np.ndarray]
+    provenance: Mapping[str, Any]
+
+
 def add_expert(
     library: Library,
     *,
@@ -167,33 +188,47 @@ def add_expert(
 
     Args:
         library: The generation to build on.
-        name: Unique within the library.
-        instructions: Sentences that ask for the skill, the one it was learned with first.
+        name: As `NewExpert`, and so are the others.
+        instructions: Sentences that ask for the skill.
         skill: Skill label.
-        factors: `<module>.A` (inputs, rank) and `<module>.B` (rank, outputs) of every module.
+        factors: Of every module.
         router: The router for all experts, this one included.
         replay: Coefficient replay memory of this task.
-        provenance: JSON with at least `dataset` (sha256), `seed` and `metrics`.
+        provenance: Where it comes from.
 
     Raises:
         LibraryError: The name is taken, or a tensor or field is malformed.
     """
-    root, owner = library.path, library.manifest.backbone.sha256
-    check_factors(dict(factors), library.modules, f"expert {name!r}")
-    data = {what: _checked(tensors, f"{what} of expert {name!r}", owner, library.limits)
-            for what, tensors in (("factors", factors), ("router", router), ("replay", replay))}  # fmt: skip
+    return add_experts(library, [NewExpert(name, tuple(instructions), skill, factors, replay, provenance)], router)
+
+
+def add_experts(library: Library, experts: Sequence[NewExpert], router: Mapping[str, np.ndarray]) -> Library:
+    """Write a generation with several experts more that share one new router, as those of another code's checkpoint do.
+
+    Each takes a number of its own; the generations in between, whose routers nobody has, do not exist.
+
+    Raises:
+        LibraryError: A name is taken, or a tensor or field is malformed.
+    """
+    root, owner, limits = library.path, library.manifest.backbone.sha256, library.limits
+    data = []
+    for expert in experts:
+        check_factors(dict(expert.factors), library.modules, f"expert {expert.name!r}")
+        data.append([_checked(tensors, f"{what} of expert {expert.name!r}", owner, limits)
+                     for what, tensors in (("factors", expert.factors), ("replay", expert.replay))])  # fmt: skip
+    routing = _checked(router, f"router of expert {experts[-1].name!r}", owner, limits)
     with writing(root):
-        number = max(generations(root)) + 1  # not parent + 1: after a rollback that one is taken
-        tag = f"{number:04d}"
-        stored = {what: write_file(root, place, data[what]) for what, place in (
-            ("factors", f"experts/{tag}-{slug(name)}.safetensors"),
-            ("router", f"routers/{tag}.safetensors"),
-            ("replay", f"replay/{tag}.safetensors"),
-        )}  # fmt: skip
-        expert = Expert(name, tuple(instructions), skill, stored["factors"], stored["replay"], dict(provenance))
+        number = max(generations(root))  # not the parent: after a rollback the one after that is taken
+        added = []
+        for expert, (factors, replay) in zip(experts, data, strict=True):
+            number += 1
+            stored = write_file(root, f"experts/{number:04d}-{slug(expert.name)}.safetensors", factors)
+            memory = write_file(root, f"replay/{number:04d}.safetensors", replay)
+            added.append(Expert(expert.name, expert.instructions, expert.skill, stored, memory, dict(expert.provenance)))
+        stored = write_file(root, f"routers/{number:04d}.safetensors", routing)
         _commit(root, replace(library.manifest, generation=number, parent=library.generation,
-                              router=stored["router"], experts=(*library.experts, expert)))  # fmt: skip
-    return read_library(root, number, library.limits)
+                              router=stored, experts=(*library.experts, *added)))  # fmt: skip
+    return read_library(root, number, limits)
 
 
 def select_generation(path: str | os.PathLike[str], generation: int) -> Library:

@@ -10,7 +10,7 @@ from dmpel_core.groups import GROUPS
 from dmpel_core.policy.adapted import AdaptedModule, Mixture
 
 Factors = Mapping[str, Tensor]
-"""One expert: `<module>.A` (inputs, rank) and `<module>.B` (rank, outputs) for every adapted module."""
+"""One expert: `<module>.A` (inputs, rank) and `<module>.B` (rank, outputs) for every adapted module, `<module>.bias` where it has one."""
 
 
 class ExpertPool:
@@ -30,7 +30,7 @@ class ExpertPool:
 
     def names(self) -> list[str]:
         """Return the factor names in order."""
-        return [f"{module.name}.{letter}" for module in self.modules for letter in "AB"]
+        return [name for module in self.modules for name in module.shapes()]
 
     def stacked(self, name: str) -> Tensor:
         """Return one factor of all experts, (experts, rows, columns)."""
@@ -46,34 +46,33 @@ class ExpertPool:
 
         Args:
             coefficients: (batch, 6, experts), zero for experts outside the top-k.
-            dropout: Chance to drop a coefficient, drawn for each sample and module; A and B share the draw.
+            dropout: Chance to drop a coefficient, drawn for each sample and `AdaptedModule.draw`; A and B share the draw.
 
         Returns:
-            Factors A (batch, inputs, rank) and B (batch, rank, outputs) for every module.
+            Factors A (batch, inputs, rank), B (batch, rank, outputs) and any bias (batch, outputs) of every module.
         """
-        mixture = {}
+        mixture, draws = {}, dict[str, Tensor]()
         for module in self.modules:
-            w = F.dropout(coefficients[:, GROUPS.index(module.group)], dropout, training=dropout > 0)  # (batch, experts)
-            pair = []
-            for letter in "AB":
-                factors = self.stacked(f"{module.name}.{letter}")
-                pair.append((w @ factors.flatten(1)).view(-1, *factors.shape[1:]))
-            mixture[module.name] = (pair[0], pair[1])
+            if module.draw not in draws:
+                draws[module.draw] = F.dropout(coefficients[:, GROUPS.index(module.group)], dropout, training=dropout > 0)
+            w = draws[module.draw]  # (batch, experts)
+            stacks = [self.stacked(name) for name in module.shapes()]
+            mixture[module.name] = tuple((w @ factors.flatten(1)).view(-1, *factors.shape[1:]) for factors in stacks)
         return mixture
 
 
-def start_expert(modules: Sequence[AdaptedModule], rank: int, previous: Sequence[Factors], generator: torch.Generator) -> dict[str, Tensor]:
-    """Return the factors of a new expert, which change nothing yet: B is zero.
+def start_expert(modules: Sequence[AdaptedModule], previous: Sequence[Factors], generator: torch.Generator) -> dict[str, Tensor]:
+    """Return the factors of a new expert, which change nothing yet: B and any bias are zero.
 
     The first expert's A is uniform within 1 / sqrt(inputs * rank), as in the official code. A later one is a random
     direction made orthogonal to the flattened A of all earlier experts, of Frobenius norm 1.
     """
-    factors = {}
+    factors: dict[str, Tensor] = {}
     for module in modules:
-        shape = (module.inputs, rank)
+        factors |= {name: torch.zeros(shape) for name, shape in module.shapes().items()}
+        shape = (module.inputs, module.rank)
         earlier = [expert[f"{module.name}.A"].flatten() for expert in previous]
         factors[f"{module.name}.A"] = orthogonal_start(shape, earlier, generator) if earlier else uniform_start(shape, generator)
-        factors[f"{module.name}.B"] = torch.zeros(rank, module.outputs)
     return factors
 
 

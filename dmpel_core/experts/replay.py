@@ -52,6 +52,14 @@ class ReplayMemory:
         return torch.zeros(*index.shape[:2], experts).scatter(-1, index, values)
 
 
-def replay_loss(router: Router, queries: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean squared error between the router's sparse answer and the stored one."""
-    return F.mse_loss(router(queries), targets)
+def replay_loss(router: Router, queries: Tensor, targets: Tensor, *, dense: bool = False) -> Tensor:
+    """Return the mean squared error between the router's answer and the stored one.
+
+    Args:
+        router: The router that is trained.
+        queries: (batch, query_width).
+        targets: (batch, 6, experts), zero outside the stored top-k.
+        dense: Compare the coefficients of all experts. The published loss compares the router's own top-k, so that an expert
+            that should be among them and is not gets no gradient.
+    """
+    return F.mse_loss(router.dense(queries) if dense else router(queries), targets)

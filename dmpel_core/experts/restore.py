@@ -6,7 +6,6 @@ from torch import Tensor
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library
 from dmpel_core.experts.router import Router
-from dmpel_core.policy import text
 from dmpel_core.policy.policy import Policy
 from dmpel_core.policy.sizes import PolicySizes
 
@@ -17,17 +16,13 @@ def restore_policy(library: Library) -> Policy:
     Raises:
         DmpelError: The installed text encoder is not the one that the library was trained with.
     """
-    if dict(library.text_encoder) != text.identity():
+    policy = Policy(PolicySizes.from_json(library.policy))
+    policy.load_backbone({name: torch.from_numpy(value) for name, value in library.backbone().items()})
+    if dict(library.text_encoder) != policy.text.identity():
         raise DmpelError(
             f"library {library.path} was trained with text encoder {dict(library.text_encoder)}, "
-            f"installed is {text.identity()}; install that version"
+            f"installed is {policy.text.identity()}; install that version"
         )
-    policy = Policy(PolicySizes.from_json(library.policy))
-    weights = {name: torch.from_numpy(value) for name, value in library.backbone().items()}
-    missing, unexpected = policy.load_state_dict(weights, strict=False)
-    missing = [name for name in missing if not name.startswith("text.")]
-    if missing or unexpected:
-        raise DmpelError(f"the backbone of {library.path} does not fit this policy: missing {missing}, unexpected {unexpected}")
     return policy.requires_grad_(False).eval()
 
 
@@ -38,6 +33,6 @@ def restore_factors(library: Library) -> list[dict[str, Tensor]]:
 
 def restore_router(library: Library, sizes: PolicySizes, query_width: int) -> Router:
     """Return the generation's router."""
-    router = Router(query_width, sizes.router_hidden, len(library.experts), sizes.top_k)
+    router = Router(query_width, sizes.router_hidden, len(library.experts), sizes.top_k, shared=sizes.router_shared)
     router.load_state_dict({name: torch.from_numpy(value) for name, value in library.router().items()})
     return router.requires_grad_(False).eval()

@@ -11,14 +11,16 @@ from dmpel_core.groups import GROUPS
 class Router(nn.Module):
     """Three linear layers; coefficients are 2 sigmoid(.), so that an expert can be turned up to twice its strength.
 
-    A new router is made at each new task and starts at 1 / k for every expert, where k experts are mixed.
+    A new router is made at each new task and starts at 1 / k for every expert, where k experts are mixed. A `shared` router
+    gives all module groups the same coefficients.
     """
 
-    def __init__(self, query_width: int, hidden: int, experts: int, top_k: int) -> None:
+    def __init__(self, query_width: int, hidden: int, experts: int, top_k: int, *, shared: bool = False) -> None:
         super().__init__()
         self.experts = experts
         self.top_k = min(top_k, experts)
-        last = nn.Linear(hidden, len(GROUPS) * experts)
+        self.rows = 1 if shared else len(GROUPS)
+        last = nn.Linear(hidden, self.rows * experts)
         self.net = nn.Sequential(
             nn.Linear(query_width, hidden),
             nn.GELU(approximate="tanh"),
@@ -31,8 +33,13 @@ class Router(nn.Module):
 
     def forward(self, query: Tensor) -> Tensor:
         """Map queries (batch, query_width) to sparse coefficients (batch, 6, experts), zero outside the top-k."""
-        dense = 2 * self.net(query).sigmoid().view(-1, len(GROUPS), self.experts)
-        return keep_top(dense, self.top_k)
+        return keep_top(self.dense(query), self.top_k)
+
+    def dense(self, query: Tensor) -> Tensor:
+        """Map queries (batch, query_width) to the coefficients of all experts, (batch, 6, experts); always in float32."""
+        with torch.autocast(query.device.type, enabled=False):
+            coefficients = 2 * self.net(query.float()).sigmoid()
+        return coefficients.view(-1, self.rows, self.experts).expand(-1, len(GROUPS), -1)
 
 
 def keep_top(dense: Tensor, k: int) -> Tensor:

@@ -58,13 +58,14 @@ def unpack(data: bytes, limits: Limits, source: str, backbone: str = "") -> Tens
 
 
 def check_factors(tensors: Tensors, modules: Sequence[Module], source: str) -> None:
-    """Check that an expert has exactly the factors `<module>.A` and `<module>.B` of every module.
+    """Check that an expert has the factors `<module>.A` and `<module>.B` of every module, and at most a `<module>.bias` beside them.
 
     Raises:
         LibraryError: One is missing, too many, of another shape, or not floating point.
     """
-    expected = {f"{module.name}.A": (module.inputs, module.rank) for module in modules}
+    expected: dict[str, tuple[int, ...]] = {f"{module.name}.A": (module.inputs, module.rank) for module in modules}
     expected |= {f"{module.name}.B": (module.rank, module.outputs) for module in modules}
+    expected |= {name: shape for name, shape in ((f"{m.name}.bias", (m.outputs,)) for m in modules) if name in tensors}
     odd = sorted(expected.keys() ^ tensors.keys())
     if odd:
         fault = "missing" if odd[0] in expected else "of no module of this policy"

@@ -1,6 +1,5 @@
 """The policy in plain PyTorch, one tick at a time: the reference that other engines are held against."""
 
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from dmpel_core.experts.router import Router
 from dmpel_core.groups import GROUPS
 from dmpel_core.inference.engine import Tick
 from dmpel_core.inference.ensemble import ChunkEnsemble
+from dmpel_core.inference.episode import Episode
 from dmpel_core.observation import Observation
 from dmpel_core.policy.image import to_pixels
 from dmpel_core.policy.policy import Frames, Policy
@@ -44,16 +44,18 @@ def build(library: Library, policy: Policy | None = None) -> Generation:
 
 
 class TorchEngine:
-    """Runs one generation; `load` builds the next one aside and `tick` picks it up."""
+    """Runs one generation; `load` builds the next one aside and `tick` picks it up.
 
-    def __init__(self, library: Path, generation: int | None = None) -> None:
+    The action is the mean of the heaviest Gaussian; with `sample_seed`, a draw from the mixture, as the published policy acts.
+    """
+
+    def __init__(self, library: Path, generation: int | None = None, sample_seed: int | None = None) -> None:
         self._next = self._current = build(read_library(library, generation))
         self._instruction = ""
         self._text: tuple[Policy, str, Tensor, Tensor] | None = None
-        sizes = self._current.policy.sizes
-        self._queries: deque[Tensor] = deque(maxlen=sizes.window)
-        self._tokens: deque[Tensor] = deque(maxlen=sizes.window)
+        self._episode = Episode(self._current.policy.sizes)
         self._ensemble = ChunkEnsemble()
+        self._chance = None if sample_seed is None else torch.Generator().manual_seed(sample_seed)
 
     @property
     def expert_names(self) -> tuple[str, ...]:
@@ -71,8 +73,7 @@ class TorchEngine:
 
     def reset(self) -> None:
         """Forget the observation window and the planned actions."""
-        self._queries.clear()
-        self._tokens.clear()
+        self._episode.reset()
         self._ensemble.reset()
 
     def load(self, library: Path, generation: int | None = None) -> None:
@@ -86,19 +87,12 @@ class TorchEngine:
     def tick(self, observation: Observation) -> Tick:
         """Compute one action from one observation."""
         current = self._current = self._next
-        policy = current.policy
-        text_tokens, text = self._sentence(policy)
-        frames = frames_of(policy, observation)
-        mixture, coefficients = None, np.zeros((len(GROUPS), 0), np.float32)
-        if current.router is not None and current.pool is not None:
-            self._queries.append(policy.query(frames, text)[0])  # (1, query_width)
-            answer = current.router(torch.stack(list(self._queries)).mean(0))
-            mixture, coefficients = current.pool.mix(answer), answer[0].numpy()
-            text = policy.text.encode(text_tokens, mixture)
-        self._tokens.append(policy.tokens(frames, text, mixture)[0])  # (1, tokens, width)
-        window = torch.cat(list(self._tokens))[None]
-        chunk = policy.act(window, mixture).mode()[0, -1]  # (chunk, 7)
-        return Tick(self._ensemble.next(chunk.numpy()), coefficients, current.number)
+        words, text = self._sentence(current.policy)
+        frames = frames_of(current.policy, observation)
+        answer, coefficients = self._episode.tick(current.policy, current.pool, current.router, frames, words, text)
+        chunk = answer.mode()[0] if self._chance is None else answer.sample(self._chance)[0]  # (chunk, 7)
+        used = np.zeros((len(GROUPS), 0), np.float32) if coefficients is None else coefficients[0].numpy()
+        return Tick(self._ensemble.next(chunk.numpy()), used, current.number)
 
     def _sentence(self, policy: Policy) -> tuple[Tensor, Tensor]:
         """Return the instruction after the frozen half and its frozen embedding, computed when it changes."""

@@ -1,1 +1,1 @@
-"""The published policy of the official code: its names and its files."""
+"""Checkpoints of the paper's own code: read without running them, and written so that it loads them."""

@@ -105,7 +105,7 @@ def backbone_names(layout: Layout) -> dict[str, tuple[str, ...]]:
     table |= {f"{ours}.{leaf}": f"{theirs}.{leaf}" for ours, theirs in layers.items() for leaf in _LEAVES}
     for index in range(layout.temporal):
         del table[f"temporal.blocks.{index}.attention.qkv.bias"]  # the temporal transformer has none
-    joined = {ours: (theirs,) for ours, theirs in table.items()}
+    joined: dict[str, tuple[str, ...]] = {ours: (theirs,) for ours, theirs in table.items()}
     for ours, theirs in _blocks("text", layout.text, f"{TEXT}.encoder.layers"):
         joined |= {f"{ours}.attention.qkv.{leaf}": tuple(f"{theirs}.self_attn.{p}_proj.{leaf}" for p in "qkv") for leaf in _LEAVES}
     return joined
@@ -113,7 +113,7 @@ def backbone_names(layout: Layout) -> dict[str, tuple[str, ...]]:
 
 def factor_names(layout: Layout) -> dict[str, str]:
     """Return, for each factor that an expert may have, the official stack of all experts' factors."""
-    table = {}
+    table: dict[str, str] = {}
     fused = [*_blocks("image", layout.image, f"{IMAGE}.blocks", "attn.qkv"), *_blocks("temporal", (0, layout.temporal), TEMPORAL, "1.qkv")]
     for ours, theirs in fused:
         table |= {f"{ours}.attention.qkv.{p}.{letter}": f"{theirs}.{letter}_{p}_pool" for p in "qv" for letter in "AB"}

@@ -1,8 +1,8 @@
 """Linear layers that experts adapt.
 
-A mixture maps a module's name to its mixed factors A (batch, inputs, rank) and B (batch, rank, outputs). It is passed
-down the forward call, never kept on a module, so one policy serves several callers. Without a mixture, or when the
-mixture does not name a module, the frozen layer alone answers.
+A mixture maps a module's name to its mixed factors A (batch, inputs, rank) and B (batch, rank, outputs), and a bias (batch, outputs)
+where experts have one. It is passed down the forward call, never kept on a module, so one policy serves several callers.
+Without a mixture, or when the mixture does not name a module, the frozen layer alone answers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,39 +10,61 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-Mixture = Mapping[str, tuple[Tensor, Tensor]]
+from dmpel_core.policy.sizes import PolicySizes
+
+Mixture = Mapping[str, tuple[Tensor, ...]]
 LORA_ALPHA = 16  # the paper's scale is alpha / rank
+TOWERS = ("image", "text")
+WITH_BIAS = ("proprioception", "fusion", "head")  # groups whose layers get an expert's bias, where experts have biases
 
 
 @dataclass(frozen=True)
 class AdaptedModule:
-    """One place where an expert has factors: A (inputs, rank) and B (rank, outputs)."""
+    """One place where an expert has factors: A (inputs, rank) and B (rank, outputs), with `bias` also a bias (outputs,).
+
+    Places of the same `draw` drop the same coefficients in training.
+    """
 
     name: str
     group: str
     inputs: int
     outputs: int
+    rank: int
+    draw: str
+    bias: bool = False
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the factors by name with their shapes."""
+        shapes: dict[str, tuple[int, ...]] = {f"{self.name}.A": (self.inputs, self.rank), f"{self.name}.B": (self.rank, self.outputs)}
+        return {**shapes, f"{self.name}.bias": (self.outputs,)} if self.bias else shapes
 
 
-def low_rank(x: Tensor, factors: tuple[Tensor, Tensor]) -> Tensor:
-    """Return (alpha / rank) (x A) B, with one A and B for each sample of the batch.
+def low_rank(x: Tensor, factors: tuple[Tensor, ...]) -> Tensor:
+    """Return (alpha / rank) ((x A) B + bias), with one A, B and bias for each sample of the batch.
 
     Args:
         x: (batch * anything, ..., inputs), batch-major.
-        factors: A (batch, inputs, rank) and B (batch, rank, outputs).
+        factors: A (batch, inputs, rank), B (batch, rank, outputs), and a bias (batch, outputs) or none.
 
     Returns:
         (batch * anything, ..., outputs).
     """
-    a, b = factors
+    a, b, *bias = factors
     grouped = x.reshape(a.shape[0], -1, x.shape[-1])  # (batch, tokens, inputs)
-    return ((grouped @ a) @ b).reshape(*x.shape[:-1], b.shape[-1]) * (LORA_ALPHA / a.shape[-1])
+    update = (grouped @ a) @ b
+    if bias:
+        update = update + bias[0][:, None]
+    return update.reshape(*x.shape[:-1], b.shape[-1]) * (LORA_ALPHA / a.shape[-1])
 
 
 class AdaptedLinear(nn.Linear):
-    """A linear layer with a low-rank update: y = W x + b + (alpha / rank) (x A) B."""
+    """A linear layer with a low-rank update: y = W x + b + (alpha / rank) (x A) B; without `adapted`, a plain one."""
 
     name = ""
+
+    def __init__(self, inputs: int, outputs: int, bias: bool = True, *, adapted: bool = True) -> None:
+        super().__init__(inputs, outputs, bias)
+        self.adapted = adapted
 
     def forward(self, x: Tensor, mixture: Mixture | None = None) -> Tensor:
         """Map (batch * anything, ..., inputs) to (..., outputs)."""
@@ -61,8 +83,9 @@ class AdaptedQKV(nn.Linear):
 
     name = ""
 
-    def __init__(self, width: int, bias: bool = True) -> None:
+    def __init__(self, width: int, bias: bool = True, *, adapted: bool = True) -> None:
         super().__init__(width, 3 * width, bias)
+        self.adapted = adapted
 
     def forward(self, x: Tensor, mixture: Mixture | None = None) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
         """Map (n, tokens, width) to queries, keys and values of that shape."""
@@ -78,17 +101,25 @@ class AdaptedQKV(nn.Linear):
             yield f"{self.name}.{part}", self.in_features, self.in_features
 
 
-def name_adapted(policy: nn.Module, groups: Mapping[str, str]) -> list[AdaptedModule]:
+def name_adapted(policy: nn.Module, groups: Mapping[str, str], sizes: PolicySizes) -> list[AdaptedModule]:
     """Tell every adapted layer its name and list the places that experts adapt.
 
     Args:
         policy: The network.
         groups: Module group of each top-level part of the policy that experts adapt.
+        sizes: Ranks, and whether experts have biases.
     """
     found = []
     for name, module in policy.named_modules():
-        if isinstance(module, AdaptedLinear | AdaptedQKV):
+        if isinstance(module, AdaptedLinear | AdaptedQKV) and module.adapted:
             module.name = name
             group = groups[name.split(".", 1)[0]]
-            found += [AdaptedModule(place, group, inputs, outputs) for place, inputs, outputs in module.places()]
+            rank = sizes.tower_rank or sizes.rank if group in TOWERS else sizes.rank
+            bias = sizes.expert_bias and group in WITH_BIAS
+            # The published policy has one draw for query and value where one layer makes both, and CLIP's text model has two layers.
+            joint = sizes.adapt == "query_value" and group != "text"
+            found += [
+                AdaptedModule(place, group, inputs, outputs, rank, name if joint else place, bias)
+                for place, inputs, outputs in module.places()
+            ]
     return found

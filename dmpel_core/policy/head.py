@@ -47,6 +47,13 @@ class ActionMixture:
         best = self.logits.argmax(-1)[..., None, None, None]
         return self.mean.take_along_dim(best, -3).squeeze(-3)
 
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw one chunk of actions, (..., chunk, action), as the published policy does at every tick."""
+        weights = self.logits.softmax(-1).flatten(0, -2)
+        drawn = torch.multinomial(weights, 1, generator=generator).view(*self.logits.shape[:-1], 1, 1, 1)
+        mean, std = (value.take_along_dim(drawn, -3).squeeze(-3) for value in (self.mean, self.std))
+        return mean + std * torch.randn(mean.shape, generator=generator, device=mean.device)
+
 
 class MixtureHead(nn.Module):
     """Maps a feature to an `ActionMixture`."""
@@ -55,7 +62,7 @@ class MixtureHead(nn.Module):
         super().__init__()
         self.sizes = sizes
         hidden, outputs = sizes.head_hidden, sizes.modes * sizes.chunk * sizes.action
-        self.share = nn.ModuleList([AdaptedLinear(sizes.width, hidden), AdaptedLinear(hidden, hidden), AdaptedLinear(hidden, hidden)])
+        self.share = nn.ModuleList([AdaptedLinear(sizes.width if layer == 0 else hidden, hidden) for layer in range(sizes.head_layers + 1)])
         self.mean = AdaptedLinear(hidden, outputs)
         self.deviation = AdaptedLinear(hidden, outputs)
         self.logits = AdaptedLinear(hidden, sizes.modes)

@@ -1,7 +1,7 @@
 """Image tower of the small preset: a convolutional trunk (frozen half) and transformer blocks (adapted half).
 
-The trunk runs once per picture; its tokens feed both the frozen pass for the router query and the adapted pass for the
-action. Spatial softmax gives the class token where each channel looks, in image coordinates: with few demonstrations a
+The trunk of a tower runs once per picture; its tokens feed both the frozen pass for the router query and the adapted pass for
+the action. Spatial softmax gives the class token where each channel looks, in image coordinates: with few demonstrations a
 small network learns positions from it that a plain class token does not find.
 """
 
@@ -64,35 +64,54 @@ class ConvolutionalTrunk(nn.Module):
 
 
 class ImageTower(nn.Module):
-    """Trunk per camera, then blocks shared by the cameras; the class token is the picture's feature."""
+    """A frozen half, which a subclass brings, then blocks shared by the cameras; the class token is the picture's feature."""
 
-    def __init__(self, sizes: PolicySizes) -> None:
-        super().__init__()
-        self.sizes = sizes
-        self.trunks = nn.ModuleList([ConvolutionalTrunk(sizes) for _ in sizes.cameras])
-        self.blocks = nn.ModuleList([Block(sizes.image_width, sizes.heads, sizes.mlp_ratio) for _ in range(sizes.image_blocks)])
-        self.norm = nn.LayerNorm(sizes.image_width)
-        self.projection = AdaptedLinear(sizes.image_width, sizes.width)
+    blocks: nn.ModuleList
+    norm: nn.LayerNorm
 
     def trunk(self, pictures: Tensor) -> Tensor:
         """Run the frozen half.
 
         Args:
-            pictures: (n, cameras, 3, pixels, pixels), in [0, 1].
+            pictures: (n, cameras, 3, height, width), in [0, 1].
 
         Returns:
-            Tokens (n, cameras, 1 + grid, image_width).
+            Tokens (n, cameras, tokens, image_width), the class token first.
         """
-        normalised = (pictures - 0.45) / 0.25
-        return torch.stack([trunk(normalised[:, camera]) for camera, trunk in enumerate(self.trunks)], 1)
+        raise NotImplementedError
 
     def encode(self, tokens: Tensor, mixture: Mixture | None = None) -> Tensor:
-        """Run the second half on (n, cameras, 1 + grid, image_width); return class tokens (n, cameras, image_width)."""
+        """Run the second half on (n, cameras, tokens, image_width); return class tokens (n, cameras, image_width)."""
         x = tokens.flatten(0, 1)
         for block in self.blocks[:-1]:
             x = block(x, mixture)
         x = self.blocks[-1](x, mixture, first_only=True)[:, 0]
         return self.norm(x).view(*tokens.shape[:2], -1)
+
+    def project(self, classes: Tensor, mixture: Mixture | None = None) -> Tensor:  # noqa: ARG002 - towers that are wide enough have none
+        """Map class tokens (..., image_width) to the width of the fused tokens."""
+        return classes
+
+
+class ConvolutionalTower(ImageTower):
+    """One convolutional trunk per camera."""
+
+    def __init__(self, sizes: PolicySizes) -> None:
+        super().__init__()
+        self.trunks = nn.ModuleList([ConvolutionalTrunk(sizes) for _ in sizes.cameras])
+        hidden = sizes.mlp_ratio * sizes.image_width
+        self.blocks = nn.ModuleList([Block(sizes.image_width, sizes.heads, hidden, adapt=sizes.adapt) for _ in range(sizes.image_blocks)])
+        self.norm = nn.LayerNorm(sizes.image_width)
+        self.projection = AdaptedLinear(sizes.image_width, sizes.width)
+
+    def trunk(self, pictures: Tensor) -> Tensor:
+        """Run each camera's trunk on pictures of `pixels` x `pixels`."""
+        normalised = (pictures - 0.45) / 0.25
+        return torch.stack([trunk(normalised[:, camera]) for camera, trunk in enumerate(self.trunks)], 1)
+
+    def project(self, classes: Tensor, mixture: Mixture | None = None) -> Tensor:
+        """Map class tokens (..., image_width) to the width of the fused tokens."""
+        return self.projection(classes, mixture)
 
 
 def to_pixels(pictures: Tensor, pixels: int) -> Tensor:

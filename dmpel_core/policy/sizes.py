@@ -184,7 +184,8 @@ def _tower(kind: type[VisionSizes] | type[LanguageSizes], values: Mapping[str, A
     """Build the sizes of one tower."""
     known = {field.name for field in fields(kind)}
     _check_names("tower", set(values), known, known)
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return kind(**plain)
 
 
 def _check_names(what: str, found: set[str], known: set[str], needed: set[str]) -> None:

@@ -35,16 +35,21 @@ class TemporalTransformer(nn.Module):
 
     def __init__(self, sizes: PolicySizes) -> None:
         super().__init__()
+        hidden = sizes.temporal_hidden or sizes.mlp_ratio * sizes.width
         self.blocks = nn.ModuleList(
-            [Block(sizes.width, sizes.heads, sizes.mlp_ratio, sizes.dropout, qkv_bias=False) for _ in range(sizes.temporal_blocks)]
-        )
+            Block(
+                sizes.width, sizes.heads, hidden, sizes.dropout, qkv_bias=False, activation=sizes.temporal_activation,
+                hidden_dropout=sizes.hidden_dropout, drop_path=sizes.drop_path, adapt=sizes.adapt,
+            )
+            for _ in range(sizes.temporal_blocks)
+        )  # fmt: skip
         self.register_buffer("position", positions(sizes.window, sizes.width), persistent=False)
 
     def forward(self, tokens: Tensor, mixture: Mixture | None = None, horizon: Tensor | None = None) -> Tensor:
         """Map the tokens of a window to one feature a tick.
 
         Args:
-            tokens: (batch, ticks, tokens, width), oldest tick first, at most `window` ticks.
+            tokens: (batch, ticks, tokens, width), oldest tick first.
             mixture: Mixed factors, or None for the frozen layers.
             horizon: (batch,), ticks each sample may look back, or None for all.
 
@@ -52,7 +57,8 @@ class TemporalTransformer(nn.Module):
             (batch, ticks, width).
         """
         batch, ticks, count, width = tokens.shape
-        x = (tokens + self.position[:ticks, None]).reshape(batch, ticks * count, width)
+        position = self.position[:ticks] if ticks <= len(self.position) else positions(ticks, width).to(tokens)
+        x = (tokens + position[:, None]).reshape(batch, ticks * count, width)
         mask = frame_causal(ticks, count).to(x.device) if horizon is None else recent_only(ticks, count, horizon)
         for block in self.blocks:
             x = block(x, mixture, mask)

@@ -1,8 +1,9 @@
 """Collect demonstrations of the scripted expert into LIBERO-layout HDF5, one file per task.
 
 Placements are varied up to --reach around the stored initial states and what is executed is disturbed, while the clean
-action is what is recorded. Only successes are kept. A run that was stopped goes on where it was when started again with
-the same settings, and gives the same files as one that was not; so does any number of processes.
+action is what is recorded. With --policy a library acts first, and the expert shows how to go on from where it has come.
+Only successes are kept. A run that was stopped goes on where it was when started again with the same settings, and gives
+the same files as one that was not; so does any number of processes.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from dmpel_core import __version__
 from dmpel_core.data.demonstration_parts import Parts
 from dmpel_core.data.hdf5 import TaskRecord
 from dmpel_core.errors import DmpelError
+from dmpel_core.experts.library import read_library
+from dmpel_core.inference import Engine, load_engine
 from dmpel_core.simulation.environment import FREQUENCY, Environment
 from dmpel_core.simulation.episodes import Settings, try_episode
 from dmpel_core.simulation.tasks import Task, load_task, task_names
@@ -45,6 +48,7 @@ class Job:
     demonstrations: int
     folder: Path
     settings: Settings
+    policy: Path | None = None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,16 +60,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reach", type=float, default=0.10, help="how far objects are moved [m] (default 0.10)")
     parser.add_argument("--noise", type=float, default=0.1, help="disturbance, share of the largest action (default 0.1)")
     parser.add_argument("--states", default="0:35", help="stored states to start from, FIRST:END (default 0:35)")
+    parser.add_argument("--policy", type=Path, help="library that acts first, from where the expert then shows how to go on")
     parser.add_argument("--processes", type=int, default=2, help="tasks collected side by side (default 2)")
     parser.add_argument("--seed", type=int, default=0, help="seed of placements and disturbance (default 0)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Collect what was asked for and print a line per task."""
-    settings = Settings(arguments.reach, arguments.noise, arguments.seed, _parse_states(arguments.states))
+    policy = _policy_name(arguments.policy) if arguments.policy else ""
+    settings = Settings(arguments.reach, arguments.noise, arguments.seed, _parse_states(arguments.states), policy)
     folder = arguments.output / arguments.suite
     chosen = _parse_tasks(arguments.suite, arguments.tasks)
-    jobs = [Job(arguments.suite, index, arguments.demonstrations, folder, settings) for index in chosen]
+    jobs = [Job(arguments.suite, index, arguments.demonstrations, folder, settings, arguments.policy) for index in chosen]
     folder.mkdir(parents=True, exist_ok=True)
     total = sum(job.demonstrations for job in jobs)
     failed = 0
@@ -95,14 +101,15 @@ def collect_task(job: Job, progress: Callable[[], object]) -> dict:
         progress()
     made = 0
     if len(kept) < job.demonstrations:
+        engine = load_engine(job.policy) if job.policy else None
         with Environment(task) as environment:
-            made = _fill(parts, kept, job, environment, progress)
+            made = _fill(parts, kept, job, environment, engine, progress)
     if not parts.is_whole():
         parts.merge(task_record(task))
     return _summarise(task, job, parts.kept(), made, time.monotonic() - started)
 
 
-def _fill(parts: Parts, kept: list[dict], job: Job, environment: Environment, progress: Callable[[], object]) -> int:
+def _fill(parts: Parts, kept: list[dict], job: Job, environment: Environment, engine: Engine | None, progress: Callable[[], object]) -> int:
     """Add demonstrations until there are enough; return how many were added."""
     kept = list(kept)
     episode = int(kept[-1]["episode"]) + 1 if kept else 0
@@ -111,7 +118,7 @@ def _fill(parts: Parts, kept: list[dict], job: Job, environment: Environment, pr
         if episode - len(kept) > 2 * job.demonstrations + 10:
             found = f"{environment.task.instruction!r}: {len(kept)} of {episode} episodes succeeded"
             raise CollectError(f"{found}; lower --noise or --reach, or leave the task out")
-        demonstration, used = try_episode(environment, job.settings, episode, kept)
+        demonstration, used = try_episode(environment, job.settings, episode, kept, engine)
         tries += used
         if demonstration is not None:
             kept.append(parts.add(episode, replace(demonstration, attributes={**demonstration.attributes, "tries": tries})))
@@ -183,6 +190,12 @@ def _drain(queue: Queue, progress: Callable[[], object]) -> None:
             progress()
     except Empty:
         return
+
+
+def _policy_name(library: Path) -> str:
+    """Return what names a library's generation in use, whatever its folder."""
+    read = read_library(library)
+    return f"{read.manifest.backbone.sha256[:16]} generation {read.generation}"
 
 
 def _summarise(task: Task, job: Job, kept: list[dict], made: int, seconds: float) -> dict:

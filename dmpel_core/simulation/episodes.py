@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from dmpel_core.data.hdf5 import Demonstration
+from dmpel_core.inference.engine import Engine
 from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.expert import StuckError
 from dmpel_core.simulation.expert.perturbation import Perturbation
+from dmpel_core.simulation.handover import Handover
 from dmpel_core.simulation.placement import widen
 from dmpel_core.simulation.recording import record_episode
 from dmpel_core.simulation.tasks import Task
@@ -35,19 +37,23 @@ class Settings:
         noise: Level of the disturbance, as a share of the largest action.
         seed: Seed of all randomness.
         states: First and one past the last stored initial state that may be used.
+        policy: Which policy acts before the expert takes over; empty for none.
     """
 
     reach: float = 0.10
     noise: float = 0.1
     seed: int = 0
     states: tuple[int, int] = (0, 35)
+    policy: str = ""
 
     def text(self) -> str:
-        """Return the settings as JSON, to tell whether two runs may go into one file."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """Return the settings as JSON, to tell whether two runs may go into one file; files without a policy say nothing of one."""
+        return json.dumps({name: value for name, value in asdict(self).items() if name != "policy" or value}, sort_keys=True)
 
 
-def try_episode(environment: Environment, settings: Settings, episode: int, kept: list[dict]) -> tuple[Demonstration | None, int]:
+def try_episode(
+    environment: Environment, settings: Settings, episode: int, kept: list[dict], engine: Engine | None = None
+) -> tuple[Demonstration | None, int]:
     """Try one episode until it succeeds.
 
     Args:
@@ -55,6 +61,7 @@ def try_episode(environment: Environment, settings: Settings, episode: int, kept
         settings: The collection's settings.
         episode: The episode's number.
         kept: Attributes of the demonstrations kept so far: what worked, and how long it took.
+        engine: The policy that acts before the expert takes over, if any.
 
     Returns:
         The demonstration, or None if every try failed, and the number of tries.
@@ -66,8 +73,9 @@ def try_episode(environment: Environment, settings: Settings, episode: int, kept
         state, reach = _start(environment, settings, episode, placement)
         level = _level(settings, episode) / (1 + number)
         disturb = Perturbation(level, _generator(environment.task, settings, episode, 1, number))
+        lead = Handover(engine, _generator(environment.task, settings, episode, 2, number)) if engine else None
         try:
-            demonstration = record_episode(environment, state, attempt=way, disturb=disturb, longest=longest)
+            demonstration = record_episode(environment, state, attempt=way, disturb=disturb, longest=longest, lead=lead)
         except StuckError:
             continue
         notes = {"state_index": first + episode % (end - first), "reach": reach, "noise": level, "way": way}

@@ -19,6 +19,8 @@ _HOLDING = frozenset({"grasp", "lift", "transport", "place", "push"})
 
 Disturb = Callable[[np.ndarray, str], np.ndarray]
 """Turns the clean action (7,) in a phase into the one to execute."""
+Lead = Callable[[Environment], None]
+"""Brings a scene to where the expert shall take over."""
 
 
 def settle(environment: Environment) -> int:
@@ -38,7 +40,9 @@ def _at_rest(environment: Environment) -> bool:
     return all(np.abs(environment.data.qvel[address : address + 6]).max() < _AT_REST for address in addresses)
 
 
-def record_episode(environment: Environment, state: np.ndarray, *, attempt: int, disturb: Disturb, longest: int) -> Demonstration:
+def record_episode(
+    environment: Environment, state: np.ndarray, *, attempt: int, disturb: Disturb, longest: int, lead: Lead | None = None
+) -> Demonstration:
     """Let the expert solve the task from a state.
 
     The episode ends when the goal holds and the hand has let go: a goal that is reached while the object is still held
@@ -50,12 +54,16 @@ def record_episode(environment: Environment, state: np.ndarray, *, attempt: int,
         attempt: Which of the expert's ways to try.
         disturb: What to execute in place of the clean action.
         longest: Ticks after which the episode counts as failed.
+        lead: What happens before the expert takes over; it is not recorded.
 
     Raises:
         StuckError: The expert failed.
     """
     environment.reset(state)
     settled = settle(environment)
+    if lead is not None:
+        lead(environment)
+        state, settled = environment.state(), 0
     expert = Expert(environment.model, environment.data, environment.task.goal, attempt)
     ticks: list[dict[str, np.ndarray]] = []
     phases: list[str] = []

@@ -13,16 +13,16 @@ def augment(pictures: Tensor, generator: torch.Generator) -> Tensor:
 
     Args:
         pictures: (batch, ticks, cameras, 3, height, width), float in [0, 1].
-        generator: Source of chance.
+        generator: Source of chance, on the processor whatever the pictures' device.
 
     Returns:
         The same shape. Shifts repeat the border.
     """
     batch, _, cameras = pictures.shape[:3]
     size = pictures.shape[-1]
-    contrast = 1 + GAIN * torch.randn(batch, 1, 1, 1, 1, 1, generator=generator)
-    colour = 0.25 * GAIN * torch.randn(batch, 1, cameras, 3, 1, 1, generator=generator)
-    brightness = 0.5 * GAIN * torch.randn(batch, 1, cameras, 1, 1, 1, generator=generator)
+    contrast = 1 + GAIN * torch.randn(batch, 1, 1, 1, 1, 1, generator=generator).to(pictures.device)
+    colour = 0.25 * GAIN * torch.randn(batch, 1, cameras, 3, 1, 1, generator=generator).to(pictures.device)
+    brightness = 0.5 * GAIN * torch.randn(batch, 1, cameras, 1, 1, 1, generator=generator).to(pictures.device)
     changed = (pictures - 0.45) * contrast + 0.45 + colour + brightness
     offsets = torch.randint(0, 2 * SHIFT + 1, (batch, cameras, 2), generator=generator).tolist()
     padded = F.pad(changed.flatten(0, 2), (SHIFT,) * 4, mode="replicate").view(*pictures.shape[:4], size + 2 * SHIFT, size + 2 * SHIFT)
@@ -35,8 +35,8 @@ def augment(pictures: Tensor, generator: torch.Generator) -> Tensor:
 
 def disturb_state(state: Tensor, noise: float, dropout: float, generator: torch.Generator) -> Tensor:
     """Add noise to normalised joints and fingers (batch, ticks, 9), and hide them whole in some samples."""
-    noisy = state + noise * torch.randn(state.shape, generator=generator)
-    keep = (torch.rand(len(state), 1, 1, generator=generator) >= dropout).to(state.dtype)
+    noisy = state + noise * torch.randn(state.shape, generator=generator).to(state.device)
+    keep = (torch.rand(len(state), 1, 1, generator=generator) >= dropout).to(state.device, state.dtype)
     return noisy * keep
 
 

@@ -50,5 +50,6 @@ def load_checkpoint(path: Path, parameters: Mapping[str, Tensor], optimizer: Opt
     with torch.no_grad():
         for name, value in parameters.items():
             value.copy_(tensors[f"parameter.{name}"])
-            optimizer.state[value] = {key: tensors[f"{key}.{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            moments = {key: tensors[f"{key}.{name}"].to(value.device) for key in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[value] = {"step": tensors[f"step.{name}"], **moments}
     return int(metadata["step"])

@@ -43,6 +43,19 @@ def load_task_file(file: Path, limit: int | None = None) -> list[tuple[str, Demo
     return [(instruction, demonstration) for demonstration in islice(read_demonstrations(file, states=False), limit)]
 
 
+def load_task(files: Sequence[Path], limit: int | None = None) -> list[tuple[str, Demonstration]]:
+    """Read the first `limit` demonstrations of each file, all of one task.
+
+    Raises:
+        DmpelError: The files are of different tasks.
+    """
+    pairs = [pair for file in files for pair in load_task_file(file, limit)]
+    tasks = sorted({instruction for instruction, _ in pairs})
+    if len(tasks) != 1:
+        raise DmpelError(f"the files show {len(tasks)} tasks ({', '.join(map(repr, tasks))}): an expert learns one")
+    return pairs
+
+
 def picture_stack(demo: Demonstration) -> Tensor:
     """Return both cameras' pictures as uint8 (frames, cameras, 3, height, width)."""
     assert demo.agentview is not None

@@ -1,7 +1,7 @@
 """Demonstrations in memory, and the sequences that training draws from them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,12 +17,16 @@ class Sequences:
     Attributes:
         index: (batch, window), rows of the frames among all frames.
         actions: (batch, window, chunk, 7).
-        valid: (batch, window, chunk), 1 where the tick and the action exist, 0 past the demonstration's end.
+        valid: (batch, window, chunk), 1 where tick and action count: where they exist, and past the end where padding counts.
     """
 
     index: Tensor
     actions: Tensor
     valid: Tensor
+
+    def to(self, device: torch.device) -> "Sequences":
+        """Return the actions and what is valid on another device; the rows of the frames stay on the processor."""
+        return Sequences(self.index, self.actions.to(device), self.valid.to(device))
 
 
 def stack_floats(arrays: Sequence[np.ndarray]) -> Tensor:
@@ -56,6 +60,22 @@ class Timeline:
         first, last = self.first[frame], self.last[frame]
         early = frame - rng.integers(window, size=count)
         return np.maximum(first, np.minimum(early, last - window + 1))
+
+    def batch(self, rng: np.random.Generator, among: np.ndarray, shape: tuple[int, int], chunk: int, padding: str = "masked") -> Sequences:
+        """Draw sequences for training.
+
+        Args:
+            rng: Source of chance.
+            among: Frames to draw from, those of whole demonstrations.
+            shape: How many sequences, and of how many ticks.
+            chunk: Actions that follow each tick.
+            padding: See `dmpel_core.training.settings.PretrainSettings`.
+        """
+        rows, window = shape
+        if padding == "masked":
+            return self.sequences(self.draw(rng, among, rows, window), window, chunk)
+        drawn = self.sequences(among[rng.integers(len(among), size=rows)], window, chunk)
+        return replace(drawn, valid=torch.ones_like(drawn.valid))
 
     def sequences(self, starts: np.ndarray, window: int, chunk: int) -> Sequences:
         """Return the sequences that begin at these frames; past the end the last frame is repeated and not valid."""

@@ -12,8 +12,10 @@ from dmpel_core.training.pictures import PictureSet
 def foresight(policy: Policy, data: PictureSet, texts: Tensor) -> dict[str, float]:
     """Return how far the foreseen waypoints are off on the held-out demonstrations [cm], with the pictures and with black ones.
 
-    A policy whose two figures are the same does not look.
+    A policy whose two figures are the same does not look. One that foresees no waypoints has no such figures.
     """
+    if not policy.sizes.waypoint:
+        return {}
     policy.eval()
     window, last = policy.sizes.window, data.timeline.lengths.cumsum()[data.held_out]
     starts = np.concatenate(
@@ -22,12 +24,13 @@ def foresight(policy: Policy, data: PictureSet, texts: Tensor) -> dict[str, floa
     errors: dict[str, list[Tensor]] = {"held_out_cm": [], "held_out_blank_cm": []}
     for part in np.array_split(starts, len(starts) // 32 + 1):
         batch = data.timeline.sequences(part, window, policy.sizes.chunk)
-        pictures = data.pictures[batch.index].float() / 255
+        pictures = data.pictures[batch.index].to(texts.device).float() / 255
         for name, light in zip(errors, (1.0, 0.0), strict=True):
             tokens = policy.image.trunk((light * pictures).flatten(0, 1)).unflatten(0, batch.index.shape)
-            frames = Frames(tokens, data.joints[batch.index], data.gripper[batch.index])
+            frames = Frames(tokens, data.joints[batch.index].to(tokens.device), data.gripper[batch.index].to(tokens.device))
             _, ways = policy.act_and_foresee(policy.tokens(frames, texts[data.sentence[batch.index[:, 0]]]))
-            distance = (ways - data.waypoints[batch.index]).norm(dim=-1)  # (sequences, window) [dm]
+            assert ways is not None
+            distance = (ways.cpu() - data.waypoints[batch.index]).norm(dim=-1)  # (sequences, window) [dm]
             errors[name].append(distance[batch.valid[..., 0] > 0])
     policy.train()
     return {name: 10 * torch.cat(parts).mean().item() for name, parts in errors.items()}

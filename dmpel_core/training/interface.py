@@ -15,4 +15,4 @@ OBSERVATION = {
 
 def library_modules(policy: Policy) -> list[Module]:
     """Return the adapted modules as a library lists them."""
-    return [Module(m.name, m.group, m.inputs, m.outputs, policy.sizes.rank) for m in policy.modules_adapted]
+    return [Module(m.name, m.group, m.inputs, m.outputs, m.rank) for m in policy.modules_adapted]

@@ -5,40 +5,63 @@ and their files are never written again. The run resumes exactly after a kill, a
 """
 
 import argparse
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, add_expert, read_library
 from dmpel_core.experts.replay import ReplayMemory
 from dmpel_core.experts.restore import restore_factors, restore_policy
 from dmpel_core.paths import cache_directory
-from dmpel_core.policy.text import TextTower
-from dmpel_core.training.datasets import digest, load_task_file
+from dmpel_core.training.datasets import digest, load_task
 from dmpel_core.training.expert import learn_expert, remember
 from dmpel_core.training.features import feature_set
+from dmpel_core.training.options import add_setting_arguments, settings_of
 from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.workers import on_device, on_processor
 
 
 def learn(
-    library: Library, data: Path, settings: LearnSettings, run: Run, replay_ratio: float, replay_epochs: int, limit: int | None = None
+    library: Library,
+    data: Sequence[Path],
+    settings: LearnSettings,
+    run: Run,
+    replay_ratio: float,
+    replay_epochs: int,
+    limit: int | None = None,
+    *,
+    without_replay: bool = False,
+    accelerator: Accelerator | None = None,
 ) -> Library:
-    """Learn the task of one demonstration file and return the new generation.
+    """Learn the task that some demonstrations show and return the new generation.
+
+    Args:
+        library: The generation to build on.
+        data: LIBERO-layout HDF5 files of the task.
+        settings: Of the training.
+        run: Where checkpoint, log and summary go.
+        replay_ratio: Share of the sequences kept for coefficient replay.
+        replay_epochs: Passes over the replay memories.
+        limit: Use only the first demonstrations of each file.
+        without_replay: Go on although earlier experts have no replay memory.
+        accelerator: Device and processes; None for the processor.
 
     Raises:
-        DmpelError: The library already has an expert for this instruction from other data or settings.
+        DmpelError: The library already has an expert for this instruction from other data or settings, or one without replay memory.
     """
-    pairs = load_task_file(data, limit)
-    instruction, data_digest = pairs[0][0], digest([data])
+    accelerator = accelerator or on_processor()
+    pairs = load_task(data, limit)
+    instruction, data_digest = pairs[0][0], digest(data)
     provenance = {
         "dataset": data_digest,
         "demonstrations": len(pairs),
         "seed": settings.seed,
-        "settings": {**asdict(settings), "replay_ratio": replay_ratio, "replay_epochs": replay_epochs},
+        "settings": {**settings.record(), "replay_ratio": replay_ratio, "replay_epochs": replay_epochs},
     }
     for expert in library.experts:
         if instruction in expert.instructions:
@@ -49,24 +72,27 @@ def learn(
                 f"{library.path} already has an expert for {instruction!r}, learned from other data or settings; "
                 "go back with `dmpel show --select GENERATION` or learn into another library"
             )
+    memories = stored_memories(library, without_replay=without_replay)
     policy, frozen = restore_policy(library), restore_factors(library)
     key = f"{library.manifest.backbone.sha256} {data_digest} {len(pairs)}"
-    features = feature_set(
-        policy, instruction, [demo for _, demo in pairs], settings.views, settings.seed, cache_directory() / "features", key
-    )
+    demonstrations, cache = [demo for _, demo in pairs], cache_directory() / "features"
+    features = feature_set(policy, instruction, demonstrations, settings.views, settings.seed, cache, key, accelerator)
     identity = {
         "backbone": library.manifest.backbone.sha256,
         "generation": str(library.generation),
         "data": data_digest,
         "demonstrations": str(len(pairs)),
     }
-    factors, router = learn_expert(policy, frozen, features, settings, run, identity)
+    factors, router = learn_expert(policy, frozen, features, settings, run, identity, accelerator)
     queries, answers = remember(policy, router, features, replay_ratio, settings.seed)
-    memory = ReplayMemory.of(queries, TextTower.width, answers, policy.sizes.top_k)
+    memory = ReplayMemory.of(queries, policy.text.width, answers, policy.sizes.top_k)
     loss = 0.0
-    if library.experts:
-        router, loss = recall(router, [*stored_memories(library), memory], replay_epochs, settings.seed)
-    return add_expert(
+    if memories:
+        router, loss = recall(router, [*memories, memory], replay_epochs, settings.seed)
+    if not accelerator.is_main_process:
+        accelerator.wait_for_everyone()
+        return read_library(library.path)
+    grown = add_expert(
         library,
         name=instruction,
         instructions=(instruction,),
@@ -76,42 +102,58 @@ def learn(
         replay=memory.tensors(),
         provenance={**provenance, "metrics": {"replay_loss": loss}},
     )
+    accelerator.wait_for_everyone()
+    return grown
 
 
-def stored_memories(library: Library) -> list[ReplayMemory]:
-    """Return the replay memory of every task of the library."""
-    return [ReplayMemory(**library.replay(index)) for index in range(len(library.experts))]
+def stored_memories(library: Library, *, without_replay: bool = False) -> list[ReplayMemory]:
+    """Return the replay memory of every task of the library that has one.
+
+    Raises:
+        DmpelError: One is empty, as an imported expert's, unless that is accepted.
+    """
+    memories = {expert.name: ReplayMemory(**library.replay(index)) for index, expert in enumerate(library.experts)}
+    empty = [name for name, memory in memories.items() if len(memory.features) == 0]
+    if empty and not without_replay:
+        raise DmpelError(
+            f"{library.path}: {', '.join(map(repr, empty))} came without replay memory, so nothing would keep the new router choosing "
+            "them for their tasks; --without-replay accepts that"
+        )
+    return [memory for memory in memories.values() if len(memory.features)]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("library", type=Path, help="library folder; its newest selected generation is extended")
-    parser.add_argument("--data", type=Path, required=True, help="LIBERO-layout HDF5 file of the task")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="LIBERO-layout HDF5 files of the task")
     parser.add_argument("--run", type=Path, help="folder of checkpoint, TensorBoard log and summary (default: runs/learn/TASK)")
-    parser.add_argument("--steps", type=int, default=1200, help="optimiser steps")
-    parser.add_argument("--batch", type=int, default=16, help="sequences of 10 ticks in a step")
-    parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations")
+    add_setting_arguments(parser, steps=1200)
+    parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
     parser.add_argument("--views", type=int, default=4, help="cached views of each picture: itself and N - 1 random changes")
     parser.add_argument("--replay-ratio", type=float, default=0.2, help="share of the sequences kept for coefficient replay (paper: 1.0)")
     parser.add_argument("--replay-epochs", type=int, default=10, help="passes over the replay memories (paper: 10)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2, help="processor threads; results depend on it in the last digits")
+    parser.add_argument("--without-replay", action="store_true", help="learn although imported experts have no replay memory")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Learn the task and print the new generation."""
     torch.set_num_threads(arguments.threads)
     library = read_library(arguments.library)
-    settings = LearnSettings(arguments.seed, arguments.steps, arguments.batch, views=arguments.views)
-    log = Run(arguments.run or Path("runs/learn") / arguments.data.stem, "learn")
-    grown = learn(library, arguments.data, settings, log, arguments.replay_ratio, arguments.replay_epochs, arguments.demonstrations)
+    settings = settings_of(arguments, LearnSettings, views=arguments.views)
+    accelerator = on_device(settings.precision)
+    log = Run(arguments.run or Path("runs/learn") / arguments.data[0].stem, "learn", shown=accelerator.is_main_process)
+    grown = learn(
+        library, arguments.data, settings, log, arguments.replay_ratio, arguments.replay_epochs, arguments.demonstrations,
+        without_replay=arguments.without_replay, accelerator=accelerator,
+    )  # fmt: skip
     log.summary(
         {
-            **asdict(settings),
+            **settings.record(),
             "library": str(grown.path),
             "generation": grown.generation,
             "experts": [expert.name for expert in grown.experts],
         }
     )
-    print(f"{grown.path}: generation {grown.generation}, experts: {', '.join(expert.name for expert in grown.experts)}")
+    if log.shown:
+        print(f"{grown.path}: generation {grown.generation}, experts: {', '.join(expert.name for expert in grown.experts)}")
     return 0

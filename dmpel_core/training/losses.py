@@ -7,16 +7,18 @@ from dmpel_core.policy.head import ActionMixture
 from dmpel_core.training.episodes import Sequences
 
 
-def imitation_loss(mixture: ActionMixture, foreseen: Tensor, batch: Sequences, waypoints: Tensor) -> tuple[Tensor, Tensor]:
+def imitation_loss(mixture: ActionMixture, foreseen: Tensor | None, batch: Sequences, waypoints: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean negative log-likelihood of the actions and the mean error of the foreseen waypoints.
 
     Args:
         mixture: Over the chunks of (batch, window) ticks.
-        foreseen: (batch, window, 3) [dm].
+        foreseen: (batch, window, 3) [dm]; None where the policy foresees nothing.
         batch: The demonstrated actions, and which ticks exist.
         waypoints: (batch, window, 3) [dm].
     """
     exists = batch.valid[..., 0]
     likelihood = mixture.negative_log_likelihood(batch.actions, batch.valid).sum() / exists.sum()
+    if foreseen is None:
+        return likelihood, likelihood.new_zeros(())
     error = F.smooth_l1_loss(foreseen, waypoints, reduction="none", beta=0.1).mean(-1)
     return likelihood, (error * exists).sum() / exists.sum()

@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +18,14 @@ LOG_EVERY = 20
 
 
 class Run:
-    """Shows a run's progress and keeps its figures."""
+    """Shows a run's progress and keeps its figures; of several processes only one is `shown` and does so."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, *, shown: bool = True) -> None:
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and only training needs it
 
         self.folder = folder
         self.name = name
+        self.shown = shown
         folder.mkdir(parents=True, exist_ok=True)
         self._make_writer = SummaryWriter
         self._begun = time.monotonic()
@@ -31,14 +33,15 @@ class Run:
 
     def steps(self, done: int, total: int) -> Iterator[tuple[int, "Report"]]:
         """Yield the steps that are left, each with a callable that takes its losses."""
-        writer = self._make_writer(str(self.folder), purge_step=done)
-        with tqdm(total=total, initial=done, desc=self.name, unit="step", mininterval=2, dynamic_ncols=True) as bar:
+        writer = self._make_writer(str(self.folder), purge_step=done) if self.shown else None
+        with tqdm(total=total, initial=done, desc=self.name, unit="step", mininterval=2, dynamic_ncols=True, disable=not self.shown) as bar:
             report = Report(bar, writer, self.name, self.noted)
             for step in range(done, total):
                 report.step = step
                 yield step, report
                 bar.update()
-        writer.close()
+        if writer is not None:
+            writer.close()
 
     def minutes(self) -> float:
         """Return the minutes since the run began in this process."""
@@ -46,6 +49,8 @@ class Run:
 
     def summary(self, values: Mapping[str, object]) -> None:
         """Write `summary.json`: the values, minutes, machine and versions."""
+        if not self.shown:
+            return
         text = json.dumps(
             {**values, "minutes_in_last_process": round(self.minutes(), 2), "machine": machine(), "versions": versions()}, indent=2
         )
@@ -55,7 +60,7 @@ class Run:
 class Report:
     """Takes the losses of one step; shows a running mean."""
 
-    def __init__(self, bar: tqdm, writer: object, name: str, noted: dict[str, float]) -> None:
+    def __init__(self, bar: tqdm, writer: Any, name: str, noted: dict[str, float]) -> None:
         self.step = 0
         self._noted = noted
         self._bar, self._writer, self._name = bar, writer, name
@@ -78,8 +83,10 @@ class Report:
         self._bar.write(f"step {self.step + 1}: " + ", ".join(f"{key} {value:.2f}" for key, value in figures.items()))
 
     def _log(self, figures: Mapping[str, float]) -> None:
+        if self._writer is None:
+            return
         for key, value in figures.items():
-            self._writer.add_scalar(f"{self._name}/{key}", value, self.step + 1)  # type: ignore[attr-defined]
+            self._writer.add_scalar(f"{self._name}/{key}", value, self.step + 1)
 
 
 def machine() -> str:

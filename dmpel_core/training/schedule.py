@@ -20,10 +20,10 @@ def one_cycle(step: int, steps: int) -> float:
     return FINAL + (1 - FINAL) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def set_learning_rate(optimizer: Optimizer, peak: float, step: int, steps: int) -> None:
-    """Set every group's learning rate for this step."""
+def set_learning_rate(optimizer: Optimizer, peak: float, step: int, steps: int, schedule: str = "one-cycle") -> None:
+    """Set every group's learning rate for this step; it stays at its peak unless the schedule is `one-cycle`."""
     for group in optimizer.param_groups:
-        group["lr"] = peak * one_cycle(step, steps)
+        group["lr"] = peak * one_cycle(step, steps) if schedule == "one-cycle" else peak
 
 
 def shape_for(step: int, batch: int, window: int) -> tuple[int, int]:
@@ -35,11 +35,12 @@ def shape_for(step: int, batch: int, window: int) -> tuple[int, int]:
     return (batch, window) if step % 4 == 0 else (batch * window // SHORT_WINDOW, SHORT_WINDOW)
 
 
-def chance_for(seed: int, step: int) -> tuple[np.random.Generator, torch.Generator]:
+def chance_for(seed: int, step: int, process: int = 0) -> tuple[np.random.Generator, torch.Generator]:
     """Return the sources of chance of one step, and seed dropout's.
 
-    They depend on the seed and the step only: a run that is killed and resumed draws what the unbroken run drew.
+    They depend on the seed, the step and which of several processes this is only: a run that is killed and resumed draws what the
+    unbroken run drew.
     """
-    rng = np.random.default_rng([seed, step])
+    rng = np.random.default_rng([seed, step, process] if process else [seed, step])
     torch.manual_seed(int(rng.integers(2**62)))
     return rng, torch.Generator().manual_seed(int(rng.integers(2**62)))

@@ -1,6 +1,10 @@
 """What a training run depends on besides its data: kept in checkpoints and manifests."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+NEWER = ("schedule", "padding", "precision")
+"""Options that earlier runs did not have: a record names them only where they are not the default, so that those runs go on."""
 
 
 @dataclass(frozen=True)
@@ -10,14 +14,18 @@ class ImitationSettings:
     Attributes:
         seed: Of every draw.
         steps: Optimiser steps.
-        batch: Sequences of a whole window in a step, see `dmpel_core.training.schedule.shape_for`.
-        learning_rate: Peak of the one-cycle schedule.
+        batch: Sequences of a whole window in a step of one process, see `dmpel_core.training.schedule.shape_for`.
+        learning_rate: Peak of the one-cycle schedule, or the constant rate.
         weight_decay: AdamW's.
         clip: Largest norm of the gradient.
         state_noise: Deviation of the noise on normalised joints and fingers.
         state_dropout: Share of the sequences whose joints and fingers are hidden.
         forget: Share of the sequences whose ticks look back over fewer ticks than the window.
         waypoint: Weight of the foreseen waypoint's error [1/dm] beside the negative log-likelihood.
+        schedule: `one-cycle`, or `constant` as the official DMPEL code.
+        padding: `masked`: ticks past a demonstration's end do not count. `counted`, as in the official code: sequences begin at
+            every frame, those that leave the demonstration repeat its last frame and action, and these count.
+        precision: `fp32`, or on CUDA `bf16` or `fp16`; the router always computes in fp32.
     """
 
     seed: int
@@ -30,6 +38,14 @@ class ImitationSettings:
     state_dropout: float = 0.4
     forget: float = 0.5
     waypoint: float = 5.0
+    schedule: str = "one-cycle"
+    padding: str = "masked"
+    precision: str = "fp32"
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings as checkpoints and manifests keep them."""
+        defaults = {field.name: field.default for field in fields(self) if field.name in NEWER}
+        return {name: value for name, value in asdict(self).items() if name not in defaults or value != defaults[name]}
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def grown(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     settings = LearnSettings(seed=0, steps=4, batch=2, views=1, learning_rate=0.05)
     for number, instruction in enumerate(("open the drawer", "turn on the stove")):
         data = write_noise(tmp_path / f"{number}.hdf5", instruction, number)
-        library = learn(library, data, settings, Run(tmp_path / f"run-{number}", "learn"), 0.5, 2)
+        library = learn(library, [data], settings, Run(tmp_path / f"run-{number}", "learn"), 0.5, 2)
     return library
 
 

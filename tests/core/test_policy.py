@@ -14,7 +14,7 @@ from dmpel_core.policy.transformer import Block
 
 def test_the_first_token_alone_equals_the_first_token_of_all() -> None:
     torch.manual_seed(0)
-    block, x = Block(16, 4, 2).eval(), torch.randn(3, 7, 16)
+    block, x = Block(16, 4, 32).eval(), torch.randn(3, 7, 16)
     torch.testing.assert_close(block(x, first_only=True), block(x)[:, :1])
 
 

@@ -15,7 +15,7 @@ RANK = 4
 
 def random_expert(policy: Policy, seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    empty = start_expert(policy.modules_adapted, RANK, [], generator)
+    empty = start_expert(policy.modules_adapted, [], generator)
     return {name: 0.1 * torch.randn(value.shape, generator=generator) for name, value in empty.items()}
 
 
@@ -43,7 +43,7 @@ def act(policy: Policy, pool: ExpertPool | None, coefficients: Tensor | None, ti
 
 
 def test_an_expert_with_zero_b_changes_nothing(policy: Policy) -> None:
-    fresh = start_expert(policy.modules_adapted, RANK, [], torch.Generator().manual_seed(3))
+    fresh = start_expert(policy.modules_adapted, [], torch.Generator().manual_seed(3))
     with torch.inference_mode():
         alone = means(policy, None, None)
         mixed = means(policy, ExpertPool(policy.modules_adapted, [fresh]), torch.full((2, 6, 1), 1.7))
@@ -107,7 +107,7 @@ def test_only_the_newest_expert_gets_a_gradient(policy: Policy) -> None:
 
 def test_a_later_expert_starts_orthogonal_to_all_earlier_ones(policy: Policy) -> None:
     earlier = [random_expert(policy, seed) for seed in range(3)]
-    fresh = start_expert(policy.modules_adapted, RANK, earlier, torch.Generator().manual_seed(9))
+    fresh = start_expert(policy.modules_adapted, earlier, torch.Generator().manual_seed(9))
     for module in policy.modules_adapted:
         a = fresh[f"{module.name}.A"].flatten()
         assert abs(a.norm() - 1) < 1e-5
@@ -117,6 +117,6 @@ def test_a_later_expert_starts_orthogonal_to_all_earlier_ones(policy: Policy) ->
 
 
 def test_the_first_expert_starts_within_the_official_bound(policy: Policy) -> None:
-    fresh = start_expert(policy.modules_adapted, RANK, [], torch.Generator().manual_seed(9))
+    fresh = start_expert(policy.modules_adapted, [], torch.Generator().manual_seed(9))
     for module in policy.modules_adapted:
         assert 0 < fresh[f"{module.name}.A"].abs().max() <= (module.inputs * RANK) ** -0.5

@@ -66,7 +66,7 @@ def libraries_equal(first: Library, second: Library) -> bool:
 
 
 def grow(library: Library, data: Path, folder: Path, settings: LearnSettings = SETTINGS) -> Library:
-    return learn(library, data, settings, Run(folder, "learn"), replay_ratio=0.5, replay_epochs=2)
+    return learn(library, [data], settings, Run(folder, "learn"), replay_ratio=0.5, replay_epochs=2)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ class Told(Run):
         for step, report in super().steps(done, total):
             print("step", step, flush=True)
             yield step, report
-learn(read_library(library), data, settings, Told(folder, "learn"), 0.5, 2)
+learn(read_library(library), [data], settings, Told(folder, "learn"), 0.5, 2)
 """
 
 

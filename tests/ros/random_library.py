@@ -32,7 +32,7 @@ def make_random_library(path: Path, sizes: PolicySizes, names: tuple[str, ...]) 
 
 
 def _with_expert(library: Library, policy: Policy, name: str, count: int) -> Library:
-    factors = start_expert(policy.modules_adapted, policy.sizes.rank, [], torch.Generator().manual_seed(count))
+    factors = start_expert(policy.modules_adapted, [], torch.Generator().manual_seed(count))
     router = Router(policy.query_width, policy.sizes.router_hidden, count, policy.sizes.top_k)
     return add_expert(
         library,

@@ -11,6 +11,8 @@ from dmpel_core.simulation.expert.stuck import StuckError
 
 _CARRY_CLEARANCE = 0.035
 _REACH_CLEARANCE = 0.05
+_OVER = 0.015
+"""How far beside the grasp the hand may be when it goes straight down [m]."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,18 @@ def _way_to(spot: Spot, scene: Scene, name: str) -> Carry:
 def _approach(arm: Arm, scene: Scene, grip: np.ndarray, rotation: np.ndarray) -> Actions:
     arm.phase, arm.gripper = "reach", OPEN
     height = max(scene.height_along(arm.position, grip, 0.09) + _REACH_CLEARANCE, grip[2] + 0.07)
-    if arm.position[2] < height - 0.03:
-        yield from arm.raise_to(height, within=0.02)
-    yield from arm.move(np.array([grip[0], grip[1], height]), rotation, within=0.02, within_angle=0.15, ticks=70)
-    arm.phase = "grasp"
+    if not _is_over(arm, grip):  # a hand that came this far already goes on downwards
+        if arm.position[2] < height - 0.03:
+            yield from arm.raise_to(height, within=0.02)
+        yield from arm.move(np.array([grip[0], grip[1], height]), rotation, within=0.02, within_angle=0.15, ticks=70)
+    arm.phase, arm.rotation_goal = "grasp", rotation
     yield from arm.move(grip + [0, 0, 0.03], rotation, speed=0.7)
     yield from arm.move(grip, rotation, within=0.004, ticks=40, speed=0.4)
+
+
+def _is_over(arm: Arm, grip: np.ndarray) -> bool:
+    offset = arm.position - grip
+    return bool(np.linalg.norm(offset[:2]) < _OVER and 0 < offset[2] < _REACH_CLEARANCE)
 
 
 def place(arm: Arm, scene: Scene, name: str, spot: Spot) -> Actions:
