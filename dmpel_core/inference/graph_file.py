@@ -1,7 +1,7 @@
 """What an ONNX file asks for, read from its bytes without the onnx package: which weights it wants, and nothing hidden.
 
-Graphs of a library hold structure only. Their large weights are named in the graph and stay in the library's own safetensors
-files, where hash, shape and finiteness are checked; a graph that names any other place is refused before a runtime sees it.
+Graphs of a library hold structure only. Their weights are named in the graph and stay in the library's own safetensors files,
+where hash, shape and finiteness are checked; a graph that names any other place is refused before a runtime sees it.
 Field numbers are those of onnx.proto (ONNX 1.0 and later); the wire format is Protocol Buffers'.
 """
 
@@ -9,17 +9,20 @@ from collections.abc import Iterator
 
 from dmpel_core.experts.manifest import LibraryError
 
+WEIGHTS_PLACE = "library"
+"""Where a graph says its weights are; no file of that name is ever opened."""
+
 _GRAPH, _FUNCTIONS = 7, 25  # of ModelProto
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15  # of GraphProto
 _ATTRIBUTE = 5  # of NodeProto
-_TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS = 5, 6, 10, 11  # of AttributeProto
-_NAME, _EXTERNAL, _LOCATION = 8, 13, 14  # of TensorProto
+_TENSOR, _SUBGRAPH, _TENSORS, _SUBGRAPHS, _SPARSE_TENSOR, _SPARSE_TENSORS = 5, 6, 10, 11, 22, 23  # of AttributeProto
+_DIMS, _NAME, _EXTERNAL, _LOCATION = 1, 8, 13, 14  # of TensorProto
 _KEY, _VALUE = 1, 2  # of StringStringEntryProto
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-def wanted_weights(data: bytes, what: str) -> dict[str, str]:
-    """Return where each weight that the graph does not hold itself is to come from, by name.
+def wanted_weights(data: bytes, what: str) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of each weight that the graph does not hold itself.
 
     Args:
         data: The file.
@@ -31,51 +34,55 @@ def wanted_weights(data: bytes, what: str) -> dict[str, str]:
     try:
         return _wanted(data, what)
     except (IndexError, UnicodeDecodeError) as error:
-        raise LibraryError(f"{what} is no ONNX graph, or is damaged: export the library again") from error
+        raise LibraryError(f"{what} is no ONNX graph, or is damaged: write it again with `dmpel export`") from error
 
 
-def _wanted(data: bytes, what: str) -> dict[str, str]:
-    weights: dict[str, str] = {}
+def _wanted(data: bytes, what: str) -> dict[str, tuple[int, ...]]:
+    weights: dict[str, tuple[int, ...]] = {}
     for field, value in _fields(data):
         if field == _FUNCTIONS:
-            raise LibraryError(f"{what} defines functions, which no graph of a library does: export the library again")
-        if field == _GRAPH:
-            for part, content in _fields(_bytes(value)):
-                if part == _SPARSE:
-                    raise LibraryError(f"{what} has sparse weights, which no graph of a library has: export the library again")
-                if part == _NODE:
-                    _check_node(_bytes(content), what)
-                if part == _INITIALIZER:
-                    name, place = _tensor(_bytes(content))
-                    if place is not None:
-                        weights[name] = place
+            raise _refusal(what, "defines functions")
+        for part, content in _fields(_bytes(value)) if field == _GRAPH else ():
+            if part == _SPARSE:
+                raise _refusal(what, "has sparse weights")
+            if part == _NODE:
+                _check_node(_bytes(content), what)
+            if part == _INITIALIZER:
+                name, place, shape = _tensor(_bytes(content))
+                if place not in {None, WEIGHTS_PLACE}:
+                    raise _refusal(what, f"wants weights from the file {place!r}")
+                weights |= {name: shape} if place else {}
     return weights
+
+
+def _refusal(what: str, fault: str) -> LibraryError:
+    return LibraryError(f"{what} {fault}, which no graph of a library does: write it again with `dmpel export`")
 
 
 def _check_node(node: bytes, what: str) -> None:
     """Refuse nodes that carry a graph, or a tensor from elsewhere."""
     for field, attribute in _fields(node):
-        if field != _ATTRIBUTE:
-            continue
-        for part, content in _fields(_bytes(attribute)):
-            if part in (_SUBGRAPH, _SUBGRAPHS):
-                raise LibraryError(f"{what} has a graph inside a node, which no graph of a library has: export the library again")
-            if part in (_TENSOR, _TENSORS) and _tensor(_bytes(content))[1] is not None:
-                raise LibraryError(f"{what} wants a constant from another file: export the library again")
+        for part, content in _fields(_bytes(attribute)) if field == _ATTRIBUTE else ():
+            if part in {_SUBGRAPH, _SUBGRAPHS, _SPARSE_TENSOR, _SPARSE_TENSORS}:
+                raise _refusal(what, "has a graph or sparse numbers inside a node")
+            if part in {_TENSOR, _TENSORS} and _tensor(_bytes(content))[1] is not None:
+                raise _refusal(what, "has a constant from another file")
 
 
-def _tensor(data: bytes) -> tuple[str, str | None]:
-    """Return a tensor's name, and the place of its data when that is not in the graph."""
-    name, place, external = "", "", False
+def _tensor(data: bytes) -> tuple[str, str | None, tuple[int, ...]]:
+    """Return a tensor's name, the place of its data when that is not in the graph, and its shape."""
+    name, place, external, shape = "", "", False, list[int]()
     for field, value in _fields(data):
+        if field == _DIMS:
+            shape += [value] if isinstance(value, int) else _varints(value)
         if field == _NAME:
             name = _bytes(value).decode()
         if field == _LOCATION:
             external = external or value != 0
         if field == _EXTERNAL:
             entry = {key: _bytes(text).decode() for key, text in _fields(_bytes(value))}
-            external, place = True, entry[_VALUE] if entry.get(_KEY) == "location" else place
-    return name, place if external else None
+            external, place = True, entry.get(_VALUE, "") if entry.get(_KEY) == "location" else f"{place}?{entry.get(_KEY)}"
+    return name, place if external else None, tuple(shape)
 
 
 def _bytes(value: int | bytes) -> bytes:
@@ -103,6 +110,15 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
             raise IndexError("the message ends early")
         yield tag >> 3, data[at : at + length]
         at += length
+
+
+def _varints(data: bytes) -> list[int]:
+    """Return packed numbers."""
+    values, at = [], 0
+    while at < len(data):
+        value, at = _varint(data, at)
+        values.append(value)
+    return values
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
