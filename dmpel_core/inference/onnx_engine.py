@@ -167,6 +167,7 @@ class OnnxEngine:
         work.observe(observation)
         new = work.read(self._instruction)
         self._adapt(current, new)
+        work.encode()
         self._advance()
         logits, mean, deviation = work.act(self._slot)
         return Tick(self._ensemble.next(self._choose(logits, mean, deviation)), self._coefficients, current.number)

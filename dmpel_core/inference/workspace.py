@@ -121,8 +121,12 @@ class Workspace:
         else:
             self._arrays["sentence"][:] = self.frozen_sentence
 
+    def encode(self) -> None:
+        """Run the second half of the image tower with the mixed factors."""
+        self._bindings["encode"].run()
+
     def act(self, slot: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Run the adapted half of the image tower, the temporal transformer and the head, and put this tick into the window.
+        """Fuse what was seen and read, run the temporal transformer and the head, and put this tick into the window.
 
         Args:
             slot: Where this tick stands in the window.
@@ -132,7 +136,6 @@ class Workspace:
         """
         arrays = self._arrays
         arrays["slot"][0] = slot
-        self._bindings["encode"].run()
         self._bindings["act"].run()
         arrays["window"][slot] = arrays["fused"]
         return arrays["logits"], arrays["mean"], arrays["deviation"]
@@ -156,6 +159,7 @@ class Workspace:
         self.read("")
         self.look()
         self.understand(adapted=True)
+        self.encode()
         self.act(0)
         self._arrays["window"][:] = 0
         self._instruction = None
