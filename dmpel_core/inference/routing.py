@@ -24,7 +24,9 @@ class Queries:
         camera, parts = sizes.image_width * (sizes.query_mean + sizes.query_difference), len(sizes.cameras)
         self._text = self._newest[:text_width]
         # Of one tick alone, the last class token minus the first is zero, and stays so.
-        self._classes = self._newest[text_width : text_width + parts * camera].reshape(parts, camera)[:, : sizes.image_width * sizes.query_mean]
+        self._classes = self._newest[text_width : text_width + parts * camera].reshape(parts, camera)[
+            :, : sizes.image_width * sizes.query_mean
+        ]
         self._state = self._newest[text_width + parts * camera :]
         self.count = 0
 

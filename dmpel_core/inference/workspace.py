@@ -55,7 +55,8 @@ class Workspace:
         sizes, shapes = self.sizes, self._shapes()
         arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
         window = np.zeros((sizes.window, *shapes["fused"]), np.float32)
-        self._arrays = {**arrays, "window": window, "slot": np.zeros(1, np.int64), "state": np.zeros((1, len(self._centre)), np.float32)}
+        state, slot = np.zeros((1, len(self._centre)), np.float32), np.zeros(1, np.int64)
+        self._arrays: dict[str, np.ndarray] = {**arrays, "window": window, "slot": slot, "state": state}
         self.mixed = np.zeros(self.layout.size, np.float32)
         self._factors = self._factors_in(self.mixed)
         self.frozen_sentence = np.zeros_like(arrays["sentence"])
@@ -153,7 +154,7 @@ class Workspace:
     def router(self, tensors: Mapping[str, np.ndarray], experts: int) -> FlatRouter:
         """Return a generation's router, tried once."""
         width = query_width(self.sizes, self.frozen_sentence.shape[1], self.state.shape[1])
-        router = FlatRouter(tensors, experts, width, self.sizes.top_k, self.sizes.router_shared)
+        router = FlatRouter(tensors, experts, width, self.sizes.top_k, shared=self.sizes.router_shared)
         router(np.zeros(width, np.float32))
         return router
 
