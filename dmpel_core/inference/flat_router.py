@@ -60,7 +60,7 @@ class FlatRouter:
         """Return all logits, or those that can be among the largest and minus infinity for the others."""
         if len(self._reach) >= MANY and self._kept is not None:
             able = self._able(hidden, *self._kept)
-            if len(able) < len(self._reach) // 4:
+            if self.rows * self.top_k <= len(able) < len(self._reach) // 4:
                 logits = np.full(len(self._reach), -np.inf, np.float32)
                 logits[able] = linear((self._last[0][able], self._last[1][able]), hidden)
                 return logits

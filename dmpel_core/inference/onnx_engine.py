@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.experts.library import Library, LibraryError, Limits, open_library
+from dmpel_core.experts.library import Library, Limits, open_library
 from dmpel_core.groups import GROUPS
 from dmpel_core.inference.engine import Tick
 from dmpel_core.inference.ensemble import ChunkEnsemble
@@ -145,10 +145,8 @@ class OnnxEngine:
 
     def _open(self, library: Library, key: tuple[object, ...]) -> Backbone:
         """Open a backbone, and run every stage once so that the first tick finds everything warm."""
-        if not library.manifest.graphs:
-            raise LibraryError(f"library {library.path} has no graphs: write them with `dmpel export {library.path}`")
         work = Workspace(library, self._threads, self._provider)
-        work.warm_up(library.observation["cameras"])
+        work.warm_up(library.observation.get("cameras", {}))
         return Backbone(key, work, FlatPool(work.layout, self._limits.experts))
 
     def _begin(self, current: Generation) -> None:

@@ -14,7 +14,7 @@ from dmpel_core.inference.graph_file import wanted_weights
 PROVIDERS = {"tensorrt": "TensorrtExecutionProvider", "cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 """Execution providers by the names that we use, fastest first."""
 
-_ERRORS = (fault.Fail, fault.InvalidArgument, fault.InvalidGraph, fault.InvalidProtobuf, fault.NotImplemented, fault.RuntimeException)
+GRAPH_ERRORS = (fault.Fail, fault.InvalidArgument, fault.InvalidGraph, fault.InvalidProtobuf, fault.NotImplemented, fault.RuntimeException)
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def _open(
     options.add_external_initializers(list(wanted), values)
     try:
         return onnxruntime.InferenceSession(data, options, providers=list(providers))
-    except _ERRORS as error:
+    except GRAPH_ERRORS as error:
         raise LibraryError(f"graph {name!r} cannot be opened ({error}): write it again with `dmpel export`") from error
 
 

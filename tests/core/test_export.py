@@ -77,6 +77,9 @@ def test_a_graph_of_another_policy_is_refused(tmp_path: Path) -> None:
     keep_graphs(library.path, {**library.graphs(), "act": one_node(weights=[external("head.mean.bias", "library")])})
     with pytest.raises(LibraryError, match=r"'head.mean.bias' of shape \(2,\), the library has \(63,\)"):
         OnnxEngine(library.path)
+    keep_graphs(library.path, {stage: data for stage, data in library.graphs().items() if stage != "look"})
+    with pytest.raises(LibraryError, match="this version needs trunk, look"):
+        OnnxEngine(library.path)
     keep_graphs(library.path, {**library.graphs(), "act": b"\x08\x0a no graph"})
     with pytest.raises(LibraryError, match="'act' is no ONNX graph"):
         OnnxEngine(library.path)
