@@ -121,3 +121,32 @@ def test_another_backbone_starts_a_new_window(exported: Library, tmp_path: Path)
     np.testing.assert_array_equal([engine.tick(observation).action for observation in seen], actions(fresh, seen))
     engine.load(exported.path)
     np.testing.assert_array_equal([engine.tick(observation).action for observation in seen], before)
+
+
+def test_ticks_go_on_while_generations_change(exported: Library) -> None:
+    engine, seen, faults = OnnxEngine(exported.path, 3, limits=Limits(experts=5)), observations(1)[0], []
+    alone = {}
+    for generation in (1, 2, 3):
+        single = OnnxEngine(exported.path, generation)
+        single.reset()
+        alone[generation] = single.tick(seen).action
+
+    def change() -> None:
+        try:
+            for number in range(30):
+                engine.load(exported.path, 1 + number % 3)
+        except DmpelError as fault:
+            faults.append(fault)
+
+    loading = threading.Thread(target=change)
+    loading.start()
+    used = set()
+    while loading.is_alive() or not used:
+        engine.reset()
+        tick = engine.tick(seen)
+        used.add(tick.generation)
+        assert tick.coefficients.shape == (6, tick.generation)
+        np.testing.assert_array_equal(tick.action, alone[tick.generation], "a row was written while it was in use")
+    loading.join()
+    assert not faults
+    assert used <= {1, 2, 3}
