@@ -7,11 +7,13 @@
       experts/0003-open-a-drawer.safetensors   immutable; the number is the generation that added it
       routers/0003.safetensors        one per generation
       replay/0003.safetensors         coefficient replay memory of that task
+      graphs/act-0123456789abcdef.onnx   the policy as ONNX graphs, named by their hash; structure only, no weight is in them
 
 numpy, safetensors and JSON only: neither torch, nor a simulator, nor ROS. Renaming `manifest.json` is the one step that makes
 a generation exist, so a crash leaves the old one whole. A generation without experts is numbered 0.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +28,7 @@ from dmpel_core.experts.tensors import Tensors, check_factors, pack, unpack
 
 __all__ = [
     "Expert", "Library", "LibraryError", "Limits", "Module", "NewExpert",
-    "add_expert", "add_experts", "create_library", "generations", "read_library", "select_generation",
+    "add_expert", "add_experts", "create_library", "generations", "keep_graphs", "open_library", "read_library", "select_generation",
 ]  # fmt: skip
 
 
@@ -101,6 +103,10 @@ class Library:
         """Return the coefficient replay memory of expert `index`."""
         return self._load(self.experts[index].replay)
 
+    def graphs(self) -> dict[str, bytes]:
+        """Return the policy's ONNX graphs by stage; empty where nobody has exported them."""
+        return {Path(file.path).stem.rsplit("-", 1)[0]: read_stored(self.path, file) for file in self.manifest.graphs}
+
     def check(self) -> None:
         """Read every file once.
 
@@ -109,6 +115,7 @@ class Library:
         """
         self.backbone()
         self.router()
+        self.graphs()
         for index in range(len(self.experts)):
             self.factors(index)
             self.replay(index)
@@ -148,7 +155,7 @@ def create_library(
             raise LibraryError(f"{root} holds a library already: add experts to it, or choose another folder")
         data = _checked(backbone, "backbone")
         manifest = Manifest(0, None, policy, text_encoder, observation, tuple(modules), write_file(root, "backbone.safetensors", data))
-        _commit(root, manifest)
+        _commit(root, manifest, Limits())
     return read_library(root)
 
 
@@ -218,7 +225,7 @@ def add_experts(library: Library, experts: Sequence[NewExpert], router: Mapping[
                      for what, tensors in (("factors", expert.factors), ("replay", expert.replay))])  # fmt: skip
     routing = _checked(router, f"router of expert {experts[-1].name!r}", owner, limits)
     with writing(root):
-        number = max(generations(root))  # not the parent: after a rollback the one after that is taken
+        number = max(generations(root, limits))  # not the parent: after a rollback the one after that is taken
         added = []
         for expert, (factors, replay) in zip(experts, data, strict=True):
             number += 1
@@ -227,20 +234,61 @@ def add_experts(library: Library, experts: Sequence[NewExpert], router: Mapping[
             added.append(Expert(expert.name, expert.instructions, expert.skill, stored, memory, dict(expert.provenance)))
         stored = write_file(root, f"routers/{number:04d}.safetensors", routing)
         _commit(root, replace(library.manifest, generation=number, parent=library.generation,
-                              router=stored, experts=(*library.experts, *added)))  # fmt: skip
+                              router=stored, experts=(*library.experts, *added)), limits)  # fmt: skip
     return read_library(root, number, limits)
 
 
-def select_generation(path: str | os.PathLike[str], generation: int) -> Library:
+def select_generation(path: str | os.PathLike[str], generation: int, limits: Limits | None = None) -> Library:
     """Make another generation the one in use; none is lost.
 
     Raises:
         LibraryError: There is no such generation, or it is damaged. The one in use is then untouched.
     """
-    chosen = read_library(path, generation)
+    chosen = read_library(path, generation, limits)
     with writing(chosen.path):
-        _commit(chosen.path, chosen.manifest)
+        _commit(chosen.path, chosen.manifest, chosen.limits)
     return chosen
+
+
+def keep_graphs(path: str | os.PathLike[str], graphs: Mapping[str, bytes], limits: Limits | None = None) -> Library:
+    """Put the policy's ONNX graphs into a library: every generation names them from then on, and nothing else of it changes.
+
+    Args:
+        path: Folder of the library.
+        graphs: File content by stage.
+        limits: Caps; None for the defaults.
+
+    Raises:
+        LibraryError: The library is damaged, or another process writes to it.
+    """
+    root, limits = Path(path), limits or Limits()
+    with writing(root):
+        names = {f"graphs/{stage}-{hashlib.sha256(data).hexdigest()[:16]}.onnx": data for stage, data in graphs.items()}
+        files = tuple(write_file(root, name, data) for name, data in names.items())
+        current = _manifest(root, None, limits)
+        for generation in generations(root, limits):  # a crash in between leaves some without graphs, but whole: a second try mends them
+            manifest = replace(_manifest(root, generation, limits), graphs=files)
+            for place in ("manifest.json",) * (generation == current.generation) + _kept(root, generation):
+                write_file(root, place, to_text(manifest))
+    return read_library(root, None, limits)
+
+
+def _kept(root: Path, generation: int) -> tuple[str, ...]:
+    """Return the place of a generation's kept manifest, if there is one."""
+    place = f"manifests/{generation:04d}.json"
+    return (place,) if (root / place).exists() else ()
+
+
+def open_library(path: str | os.PathLike[str], generation: int | None = None, limits: Limits | None = None) -> Library:
+    """Read one generation's manifest alone; its methods check each file when it is asked for.
+
+    An engine that runs takes this: loading one expert reads one expert, whatever the library holds.
+
+    Raises:
+        LibraryError: There is no such library or generation, or its manifest is damaged or over a cap.
+    """
+    root, limits = Path(path), limits or Limits()
+    return Library(root, _manifest(root, generation, limits), limits)
 
 
 def read_library(path: str | os.PathLike[str], generation: int | None = None, limits: Limits | None = None) -> Library:
@@ -254,17 +302,16 @@ def read_library(path: str | os.PathLike[str], generation: int | None = None, li
     Raises:
         LibraryError: There is no such library or generation, or a file is damaged or does not fit.
     """
-    root, limits = Path(path), limits or Limits()
-    library = Library(root, _manifest(root, generation, limits), limits)
+    library = open_library(path, generation, limits)
     library.check()
     return library
 
 
-def generations(path: str | os.PathLike[str]) -> tuple[int, ...]:
+def generations(path: str | os.PathLike[str], limits: Limits | None = None) -> tuple[int, ...]:
     """Return the numbers of all generations, oldest first."""
     root = Path(path)
     names = [place.stem for place in (root / "manifests").glob("*.json")]
-    return tuple(sorted({_manifest(root, None, Limits()).generation, *(int(name) for name in names if name.isdecimal())}))
+    return tuple(sorted({_manifest(root, None, limits or Limits()).generation, *(int(name) for name in names if name.isdecimal())}))
 
 
 def _manifest(root: Path, generation: int | None, limits: Limits) -> Manifest:
@@ -276,22 +323,22 @@ def _manifest(root: Path, generation: int | None, limits: Limits) -> Manifest:
         return current
     relative = f"manifests/{generation:04d}.json"
     if not (root / relative).exists():
-        raise LibraryError(f"{root} has no generation {generation}, only {', '.join(map(str, generations(root)))}")
+        raise LibraryError(f"{root} has no generation {generation}, only {', '.join(map(str, generations(root, limits)))}")
     other = from_text(read_file(root, relative, limits.manifest_bytes), limits, str(root / relative))
     if other.generation != generation:
         raise LibraryError(f"{root / relative} describes generation {other.generation}: the file was exchanged")
     return other
 
 
-def _commit(root: Path, manifest: Manifest) -> None:
+def _commit(root: Path, manifest: Manifest, limits: Limits) -> None:
     """Make `manifest` the generation in use, and keep the one that was.
 
     The old one is kept first: until the last rename nothing has changed for a reader, and a second try starts from the same state.
     """
     data = to_text(manifest)
-    from_text(data, Limits(), "the new manifest")
+    from_text(data, limits, "the new manifest")
     if (root / "manifest.json").exists():
-        kept = _manifest(root, None, Limits())
+        kept = _manifest(root, None, limits)
         if not (root / f"manifests/{kept.generation:04d}.json").exists():
             write_file(root, f"manifests/{kept.generation:04d}.json", to_text(kept))
     write_file(root, "manifest.json", data)
