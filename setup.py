@@ -85,6 +85,7 @@ setuptools.setup(
             "pretrain = dmpel_core.training.pretrain",
             "learn = dmpel_core.training.learn",
             "evaluate = dmpel_core.evaluation.evaluate",
+            "export = dmpel_core.inference.export.command",
             "show = dmpel_core.experts.show",
             "import-official = dmpel_core.official.import_command",
             "export-official = dmpel_core.official.export_command",

@@ -7,11 +7,13 @@
       experts/0003-open-a-drawer.safetensors   immutable; the number is the generation that added it
       routers/0003.safetensors        one per generation
       replay/0003.safetensors         coefficient replay memory of that task
+      graphs/act-0123456789abcdef.onnx   the policy as ONNX graphs, named by their hash; structure only, no weight is in them
 
 numpy, safetensors and JSON only: neither torch, nor a simulator, nor ROS. Renaming `manifest.json` is the one step that makes
 a generation exist, so a crash leaves the old one whole. A generation without experts is numbered 0.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +28,7 @@ from dmpel_core.experts.tensors import Tensors, check_factors, pack, unpack
 
 __all__ = [
     "Expert", "Library", "LibraryError", "Limits", "Module", "NewExpert",
-    "add_expert", "add_experts", "create_library", "generations", "read_library", "select_generation",
+    "add_expert", "add_experts", "create_library", "generations", "keep_graphs", "open_library", "read_library", "select_generation",
 ]  # fmt: skip
 
 
@@ -101,6 +103,10 @@ class Library:
         """Return the coefficient replay memory of expert `index`."""
         return self._load(self.experts[index].replay)
 
+    def graphs(self) -> dict[str, bytes]:
+        """Return the policy's ONNX graphs by stage; empty where nobody has exported them."""
+        return {Path(file.path).stem.rsplit("-", 1)[0]: read_stored(self.path, file) for file in self.manifest.graphs}
+
     def check(self) -> None:
         """Read every file once.
 
@@ -109,6 +115,7 @@ class Library:
         """
         self.backbone()
         self.router()
+        self.graphs()
         for index in range(len(self.experts)):
             self.factors(index)
             self.replay(index)
@@ -243,6 +250,46 @@ def select_generation(path: str | os.PathLike[str], generation: int) -> Library:
     return chosen
 
 
+def keep_graphs(path: str | os.PathLike[str], graphs: Mapping[str, bytes]) -> Library:
+    """Put the policy's ONNX graphs into a library: every generation names them from then on, and nothing else of it changes.
+
+    Args:
+        path: Folder of the library.
+        graphs: File content by stage.
+
+    Raises:
+        LibraryError: The library is damaged, or another process writes to it.
+    """
+    root = Path(path)
+    with writing(root):
+        names = {f"graphs/{stage}-{hashlib.sha256(data).hexdigest()[:16]}.onnx": data for stage, data in graphs.items()}
+        files = tuple(write_file(root, name, data) for name, data in names.items())
+        current = _manifest(root, None, Limits())
+        for generation in generations(root):  # a crash in between leaves some without graphs: they are whole, and a second try mends them
+            manifest = replace(_manifest(root, generation, Limits()), graphs=files)
+            for place in ("manifest.json",) * (generation == current.generation) + _kept(root, generation):
+                write_file(root, place, to_text(manifest))
+    return read_library(root)
+
+
+def _kept(root: Path, generation: int) -> tuple[str, ...]:
+    """Return the place of a generation's kept manifest, if there is one."""
+    place = f"manifests/{generation:04d}.json"
+    return (place,) if (root / place).exists() else ()
+
+
+def open_library(path: str | os.PathLike[str], generation: int | None = None, limits: Limits | None = None) -> Library:
+    """Read one generation's manifest alone; its methods check each file when it is asked for.
+
+    An engine that runs takes this: loading one expert reads one expert, whatever the library holds.
+
+    Raises:
+        LibraryError: There is no such library or generation, or its manifest is damaged or over a cap.
+    """
+    root, limits = Path(path), limits or Limits()
+    return Library(root, _manifest(root, generation, limits), limits)
+
+
 def read_library(path: str | os.PathLike[str], generation: int | None = None, limits: Limits | None = None) -> Library:
     """Read one generation and check every file of it.
 
@@ -254,8 +301,7 @@ def read_library(path: str | os.PathLike[str], generation: int | None = None, li
     Raises:
         LibraryError: There is no such library or generation, or a file is damaged or does not fit.
     """
-    root, limits = Path(path), limits or Limits()
-    library = Library(root, _manifest(root, generation, limits), limits)
+    library = open_library(path, generation, limits)
     library.check()
     return library
 

@@ -15,7 +15,9 @@ from dmpel_core.groups import GROUPS
 FORMAT = "dmpel-library"
 VERSION = 1
 
-_PATH = re.compile(r"backbone\.safetensors|(experts|routers|replay)/\d{4,8}(-[a-z0-9-]{1,80})?\.safetensors")
+_PATH = re.compile(
+    r"backbone\.safetensors|(experts|routers|replay)/\d{4,8}(-[a-z0-9-]{1,80})?\.safetensors|graphs/[a-z_]{1,32}-[0-9a-f]{16}\.onnx"
+)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _Item = TypeVar("_Item")
 
@@ -114,6 +116,7 @@ class Manifest:
         backbone: File of the frozen backbone.
         router: File of this generation's router; None without experts.
         experts: In the order in which they were learned, which is the order of the router's columns.
+        graphs: Files of the policy as ONNX graphs, one for each stage of a tick; none where nobody has exported them.
     """
 
     generation: int
@@ -125,16 +128,20 @@ class Manifest:
     backbone: StoredFile
     router: StoredFile | None = None
     experts: tuple[Expert, ...] = field(default=())
+    graphs: tuple[StoredFile, ...] = field(default=())
 
     def files(self) -> tuple[StoredFile, ...]:
         """Return every file of this generation, the backbone first."""
         router = (self.router,) if self.router else ()
-        return (self.backbone, *router, *(file for expert in self.experts for file in (expert.factors, expert.replay)))
+        return (self.backbone, *router, *self.graphs, *(file for expert in self.experts for file in (expert.factors, expert.replay)))
 
 
 def to_text(manifest: Manifest) -> bytes:
     """Return the manifest as JSON, the same bytes for the same content."""
-    return (json.dumps({"format": FORMAT, "version": VERSION, **asdict(manifest)}, indent=1, allow_nan=False) + "\n").encode()
+    record = {"format": FORMAT, "version": VERSION, **asdict(manifest)}
+    if not manifest.graphs:  # came later: a library without graphs reads as it always did
+        del record["graphs"]
+    return (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
 
 
 def from_text(text: bytes, limits: Limits, source: str) -> Manifest:
@@ -250,6 +257,7 @@ def _manifest(record: dict[str, Any]) -> Manifest:
         backbone=_stored_file(_take(record, "backbone", dict)),
         router=_optional(record, "router", _stored_file),
         experts=tuple(_expert(entry) for entry in _take(record, "experts", list)),
+        graphs=tuple(_stored_file(entry) for entry in (_take(record, "graphs", list) if "graphs" in record else ())),
     )  # fmt: skip
 
 

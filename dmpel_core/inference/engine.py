@@ -48,6 +48,9 @@ class Engine(Protocol):
     def tick(self, observation: Observation) -> Tick:
         """Compute one action."""
 
+    def catch_up(self) -> None:
+        """Do now what the last tick left for when its action is out; the next tick does it otherwise. May be called at any time."""
+
     def load(self, library: Path, generation: int | None = None) -> None:
         """Read, check and warm up a generation aside, then hand it to the next tick.
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmpel_core.experts.library import Library, read_library
+from dmpel_core.experts.library import Library, Limits, read_library
 from dmpel_core.experts.pool import ExpertPool
 from dmpel_core.experts.restore import restore_factors, restore_policy, restore_router
 from dmpel_core.experts.router import Router
@@ -49,8 +49,11 @@ class TorchEngine:
     The action is the mean of the heaviest Gaussian; with `sample_seed`, a draw from the mixture, as the published policy acts.
     """
 
-    def __init__(self, library: Path, generation: int | None = None, sample_seed: int | None = None) -> None:
-        self._next = self._current = build(read_library(library, generation))
+    def __init__(
+        self, library: Path, generation: int | None = None, sample_seed: int | None = None, limits: Limits | None = None
+    ) -> None:
+        self._limits = limits
+        self._next = self._current = build(read_library(library, generation, limits))
         self._instruction = ""
         self._text: tuple[Policy, str, Tensor, Tensor] | None = None
         self._episode = Episode(self._current.policy.sizes)
@@ -78,10 +81,13 @@ class TorchEngine:
 
     def load(self, library: Path, generation: int | None = None) -> None:
         """Build a generation aside and hand it to the next tick; on an error the running one goes on."""
-        read = read_library(library, generation)
+        read = read_library(library, generation, self._limits)
         current = self._next
         same = read.manifest.backbone.sha256 == current.backbone
         self._next = build(read, current.policy if same else None)
+
+    def catch_up(self) -> None:
+        """Do nothing: a tick leaves nothing for later."""
 
     @torch.inference_mode()
     def tick(self, observation: Observation) -> Tick:

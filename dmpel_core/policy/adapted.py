@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from dmpel_core.policy.sizes import PolicySizes
+from dmpel_core.groups import WITH_BIAS
+from dmpel_core.policy.sizes import LORA_ALPHA, PolicySizes
+
+__all__ = [
+    "LORA_ALPHA", "AdaptedLinear", "AdaptedModule", "AdaptedQKV", "Mixture", "low_rank", "name_adapted",
+]  # fmt: skip
 
 Mixture = Mapping[str, tuple[Tensor, ...]]
-LORA_ALPHA = 16  # the paper's scale is alpha / rank
 TOWERS = ("image", "text")
-WITH_BIAS = ("proprioception", "fusion", "head")  # groups whose layers get an expert's bias, where experts have biases
 
 
 @dataclass(frozen=True)

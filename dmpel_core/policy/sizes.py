@@ -6,6 +6,11 @@ from typing import Any
 
 from dmpel_core.errors import DmpelError
 
+LORA_ALPHA = 16  # the paper's scale of a low-rank update is alpha / rank
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pictures that CLIP was trained on, for each colour
+STD = (0.26862954, 0.26130258, 0.27577711)
+CROP = 0.9  # share of the resized picture's side that CLIP's tower sees
+
 
 @dataclass(frozen=True)
 class VisionSizes:

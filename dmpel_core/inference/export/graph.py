@@ -1,0 +1,129 @@
+"""A small writer of ONNX graphs whose weights stay in the library's own files."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from dmpel_core.experts.manifest import Module
+from dmpel_core.groups import WITH_BIAS
+from dmpel_core.inference.graph_file import WEIGHTS_PLACE
+from dmpel_core.policy.sizes import LORA_ALPHA
+
+OPSET, CONTRIB_OPSET, IR_VERSION = 20, 1, 10
+CONTRIB = "com.microsoft"  # ONNX Runtime's own operators: fused attention, and layer norm with the residual sum
+
+
+class Graph:
+    """One stage of the policy while it is written.
+
+    Values are named by strings. A weight is declared, not stored: the engine feeds it from the library's checked files.
+
+    Args:
+        name: Of the stage.
+        weights: Shape of every tensor of the backbone and its text encoder.
+        modules: The layers that experts adapt, by name; empty for a stage without experts.
+        biases: Whether experts also have biases, in the groups that may.
+    """
+
+    def __init__(self, name: str, weights: Mapping[str, tuple[int, ...]], modules: Mapping[str, Module], biases: bool) -> None:
+        self.name = name
+        self._weights, self._modules, self._biases = weights, modules, biases
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+        self._inputs: dict[str, onnx.ValueInfoProto] = {}
+        self._outputs: list[onnx.ValueInfoProto] = []
+
+    def input(self, name: str, shape: Sequence[int | str], kind: int = TensorProto.FLOAT) -> str:
+        """Declare an input; a string in `shape` names a size that is known when the graph runs."""
+        self._inputs[name] = helper.make_tensor_value_info(name, kind, list(shape))
+        return name
+
+    def output(self, value: str, name: str, shape: Sequence[int | str]) -> None:
+        """Return a value under a name of its own."""
+        self._nodes.append(helper.make_node("Identity", [value], [name]))
+        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
+
+    def has(self, name: str) -> bool:
+        """Return whether the backbone has a tensor of that name."""
+        return name in self._weights
+
+    def weight(self, name: str) -> str:
+        """Declare a tensor of the backbone."""
+        if name not in self._constants:
+            tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=self._weights[name], data_location=TensorProto.EXTERNAL)
+            tensor.external_data.add(key="location", value=WEIGHTS_PLACE)
+            self._constants[name] = tensor
+        return name
+
+    def constant(self, value: np.ndarray | float | Sequence[int]) -> str:
+        """Keep a few numbers in the graph: whole ones are int64, others float32."""
+        array = np.asarray(value)
+        array = array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
+        name = f"constant_{len(self._constants)}"
+        self._constants[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: object) -> str:
+        """Add an operator with one result."""
+        return self.ops(kind, *inputs, results=(True,), domain=domain, **attributes)[0]
+
+    def ops(self, kind: str, *inputs: str, results: Sequence[bool], domain: str = "", **attributes: object) -> list[str]:
+        """Add an operator with several results; those marked False are left out."""
+        names = [f"{kind}_{len(self._nodes)}_{place}" if wanted else "" for place, wanted in enumerate(results)]
+        self._nodes.append(helper.make_node(kind, list(inputs), names, domain=domain, **attributes))
+        return [name for name in names if name]
+
+    def reshape(self, value: str, *shape: int) -> str:
+        """Give a value another shape."""
+        return self.op("Reshape", value, self.constant(shape))
+
+    def linear(self, x: str, name: str) -> str:
+        """Apply a linear layer with its low-rank update to rows (n, inputs): x W + b + (alpha / rank) ((x A) B + bias)."""
+        return self.adapt(x, self.plain(x, name), name)
+
+    def plain(self, x: str, name: str) -> str:
+        """Apply a linear layer of the backbone alone to rows (n, inputs)."""
+        bias = (self.weight(f"{name}.bias"),) if self.has(f"{name}.bias") else ()
+        return self.op("Gemm", x, self.weight(f"{name}.weight"), *bias, transB=1)
+
+    def adapt(self, x: str, y: str, name: str) -> str:
+        """Add the low-rank update of a layer with input x to its answer y."""
+        module = self._modules.get(name)
+        if module is None:
+            return y
+        scale = LORA_ALPHA / module.rank
+        a = self.input(f"{name}.A", (module.inputs, module.rank))
+        b = self.input(f"{name}.B", (module.rank, module.outputs))
+        y = self.op("Gemm", self.op("MatMul", x, a), b, y, alpha=scale)
+        if self._biases and module.group in WITH_BIAS:
+            bias = self.input(f"{name}.bias", (module.outputs,))
+            y = self.op("Add", y, self.op("Mul", bias, self.constant(scale)))
+        return y
+
+    def norm(self, x: str, name: str, epsilon: float = 1e-5) -> str:
+        """Apply a layer norm."""
+        return self.op("LayerNormalization", x, self.weight(f"{name}.weight"), self.weight(f"{name}.bias"), axis=-1, epsilon=epsilon)
+
+    def sum_and_norm(self, x: str, y: str, name: str, epsilon: float = 1e-5) -> tuple[str, str]:
+        """Return the layer norm of x + y, and x + y."""
+        normed, total = self.ops(
+            "SkipLayerNormalization", x, y, self.weight(f"{name}.weight"), self.weight(f"{name}.bias"),
+            results=(True, False, False, True), domain=CONTRIB, epsilon=epsilon,
+        )  # fmt: skip
+        return normed, total
+
+    def attend(self, q: str, k: str, v: str, heads: int, width: int, *, batch: int = 1, bias: str = "", causal: bool = False) -> str:
+        """Attend over rows (batch * tokens, width); `bias` is added to the scores, `causal` lets a token look at itself and before."""
+        parts = [self.reshape(part, batch, -1, width) for part in (q, k, v)]
+        extra = ("", "", bias) if bias else ()
+        y = self.op("MultiHeadAttention", *parts, *extra, domain=CONTRIB, num_heads=heads, unidirectional=int(causal))
+        return self.reshape(y, -1, width)
+
+    def finish(self) -> bytes:
+        """Return the graph as an ONNX file."""
+        graph = helper.make_graph(self._nodes, self.name, list(self._inputs.values()), self._outputs, list(self._constants.values()))
+        imports = [helper.make_opsetid("", OPSET), helper.make_opsetid(CONTRIB, CONTRIB_OPSET)]
+        model = helper.make_model(graph, opset_imports=imports, ir_version=IR_VERSION, producer_name="dmpel")
+        return model.SerializeToString(deterministic=True)

@@ -1,0 +1,46 @@
+"""The stages of a tick, cut where something is kept or used twice, and the graphs of a whole library.
+
+    trunk         pictures -> tokens                                   once per tick
+    look          tokens -> class tokens, without experts              for the router's query
+    encode        tokens, image factors -> class tokens                to act
+    text_trunk    embedded words -> tokens                             once per instruction
+    text_encode   tokens, text factors -> sentence                     when the text coefficients change
+    act           class tokens, state, sentence, window, factors -> Gaussian mixture
+"""
+
+from collections.abc import Callable, Mapping
+
+from dmpel_core.experts.manifest import Module
+from dmpel_core.groups import GROUPS
+from dmpel_core.inference.export.act import act
+from dmpel_core.inference.export.graph import Graph
+from dmpel_core.inference.export.image import encode, look, trunk
+from dmpel_core.inference.export.text import text_encode, text_trunk
+from dmpel_core.policy.sizes import PolicySizes
+
+STAGES: dict[str, tuple[Callable[[Graph, PolicySizes], None], tuple[str, ...]]] = {
+    "trunk": (trunk, ()),
+    "look": (look, ()),
+    "encode": (encode, ("image",)),
+    "text_trunk": (text_trunk, ()),
+    "text_encode": (text_encode, ("text",)),
+    "act": (act, tuple(group for group in GROUPS if group not in {"image", "text"})),
+}
+"""For each stage, what writes it and the module groups whose experts it takes."""
+
+
+def write_graphs(sizes: PolicySizes, modules: tuple[Module, ...], weights: Mapping[str, tuple[int, ...]]) -> dict[str, bytes]:
+    """Return each stage's ONNX file: a function of sizes alone, without a number that training made.
+
+    Args:
+        sizes: Of the policy.
+        modules: The layers that experts adapt.
+        weights: Shape of every tensor of the backbone, and of its text encoder under `text.`.
+    """
+    graphs = {}
+    for name, (write, groups) in STAGES.items():
+        adapted = {module.name: module for module in modules if module.group in groups}
+        graph = Graph(name, weights, adapted, sizes.expert_bias)
+        write(graph, sizes)
+        graphs[name] = graph.finish()
+    return graphs

@@ -1,0 +1,235 @@
+"""The policy on ONNX Runtime: the arithmetic of `torch_engine` without torch, with nothing computed twice.
+
+Generations of one backbone share its stages, its arrays and the rows of its experts, so loading one opens nothing that is open
+already; the tick picks up one pointer at its start.
+"""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dmpel_core.errors import DmpelError
+from dmpel_core.experts.library import Library, LibraryError, Limits, open_library
+from dmpel_core.groups import GROUPS
+from dmpel_core.inference.engine import Tick
+from dmpel_core.inference.ensemble import ChunkEnsemble
+from dmpel_core.inference.flat_pool import FlatPool
+from dmpel_core.inference.flat_router import FlatRouter
+from dmpel_core.inference.options import Savings
+from dmpel_core.inference.routing import Mixer, Queries
+from dmpel_core.inference.workspace import Workspace
+from dmpel_core.observation import Observation
+
+SWITCH_INTERVAL = 0.0002  # [s], how long a load may keep the interpreter from the tick; Python's own 5 ms would delay every stage of it
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What all generations of one backbone share.
+
+    Attributes:
+        key: What must be equal for that: the backbone's hash, the policy's sizes, the modules, the graphs.
+    """
+
+    key: tuple[object, ...]
+    work: Workspace
+    pool: FlatPool
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Everything that one generation needs to act. Never changed once built."""
+
+    number: int
+    backbone: Backbone
+    names: tuple[str, ...]
+    keys: tuple[str, ...]
+    rows: np.ndarray
+    router: FlatRouter | None
+
+
+class OnnxEngine:
+    """Runs one generation; `load` builds the next one aside and `tick` picks it up.
+
+    Args:
+        library: Library folder.
+        generation: Which one; None for the selected one.
+        threads: Processor threads of one tick.
+        sample_seed: Draw actions from the mixture instead of taking the heaviest Gaussian's mean.
+        provider: `auto`, or one of `dmpel_core.inference.sessions.PROVIDERS`.
+        savings: What may be left out.
+        limits: Caps on what is ever loaded; memory for `limits.experts` experts is set aside at the start.
+
+    Raises:
+        DmpelError: The library is damaged or over a cap, has no graphs, or the provider does not work here.
+    """
+
+    def __init__(
+        self,
+        library: Path,
+        generation: int | None = None,
+        threads: int = 1,
+        sample_seed: int | None = None,
+        provider: str = "auto",
+        savings: Savings | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._threads, self._provider = threads, provider
+        self._savings, self._limits = savings or Savings(), limits or Limits()
+        self._chance = None if sample_seed is None else np.random.default_rng(sample_seed)
+        self._loading = threading.Lock()
+        self._instruction = ""
+        self._next = self._current = self._build(open_library(library, generation, self._limits), None)
+        self._begin(self._current)
+
+    @property
+    def expert_names(self) -> tuple[str, ...]:
+        """Names of the experts of the generation in use."""
+        return self._current.names
+
+    @property
+    def generation(self) -> int:
+        """Generation in use."""
+        return self._current.number
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that really computes."""
+        return self._current.backbone.work.provider
+
+    def set_instruction(self, instruction: str) -> None:
+        """Change the instruction from the next tick on."""
+        self._instruction = instruction
+
+    def reset(self) -> None:
+        """Forget the observation window and the planned actions."""
+        self._slot, self._ticks, self._pending = -1, 0, False
+        self._queries.reset()
+        self._ensemble.reset()
+
+    def load(self, library: Path, generation: int | None = None) -> None:
+        """Read, check and warm up a generation aside, then hand it to the next tick; on an error the running one goes on.
+
+        Raises:
+            DmpelError: The library is damaged, over a cap, or does not fit; or another load is under way.
+        """
+        if not self._loading.acquire(blocking=False):
+            raise DmpelError("another generation is being loaded: load this one when that has finished")
+        try:
+            with yielding():
+                running = {*self._current.keys, *self._next.keys}
+                self._next.backbone.pool.keep(running)
+                self._next = self._build(open_library(library, generation, self._limits), self._next.backbone)
+        finally:
+            self._loading.release()
+
+    def _build(self, library: Library, shared: Backbone | None) -> Generation:
+        """Read what a generation needs and is not there yet."""
+        key = (library.manifest.backbone.sha256, library.policy, library.modules, library.text_encoder, library.manifest.graphs)
+        backbone = shared if shared and shared.key == key else self._open(library, key)
+        pool, work = backbone.pool, backbone.work
+        keys = tuple(expert.factors.sha256 for expert in library.experts)
+        rows = [pool.hold(expert, lambda index=index: library.factors(index)) for index, expert in enumerate(keys)]
+        router = work.router(library.router(), len(keys)) if keys else None
+        return Generation(library.generation, backbone, tuple(expert.name for expert in library.experts), keys, np.array(rows, int), router)
+
+    def _open(self, library: Library, key: tuple[object, ...]) -> Backbone:
+        """Open a backbone, and run every stage once so that the first tick finds everything warm."""
+        if not library.manifest.graphs:
+            raise LibraryError(f"library {library.path} has no graphs: write them with `dmpel export {library.path}`")
+        work = Workspace(library, self._threads, self._provider)
+        work.warm_up(library.observation["cameras"])
+        return Backbone(key, work, FlatPool(work.layout, self._limits.experts))
+
+    def _begin(self, current: Generation) -> None:
+        """Take over the arrays of a backbone that has not been running."""
+        self._work = work = current.backbone.work
+        self._queries = Queries(work.sizes, work.frozen_sentence.shape[1], work.state.shape[1])
+        self._mixer = Mixer(work.mixed, self._savings.tolerance)
+        self._ensemble = ChunkEnsemble()
+        self._interval = self._savings.route_every or work.sizes.mixture_interval
+        self._router: FlatRouter | None = None
+        self._coefficients = np.zeros((len(GROUPS), 0), np.float32)
+        self.reset()
+
+    def tick(self, observation: Observation) -> Tick:
+        """Compute one action from one observation."""
+        self.catch_up()
+        current = self._current = self._next
+        if current.backbone.work is not self._work:
+            self._begin(current)
+        work = self._work
+        work.observe(observation)
+        new = work.read(self._instruction)
+        self._adapt(current, new)
+        work.encode()
+        self._advance()
+        logits, mean, deviation = work.act(self._slot)
+        return Tick(self._ensemble.next(self._choose(logits, mean, deviation)), self._coefficients, current.number)
+
+    def catch_up(self) -> None:
+        """Route for the next tick, if that was put off until the action is out; else do nothing."""
+        if self._pending:
+            self._pending = False
+            self._route(self._current)
+
+    def _adapt(self, current: Generation, new_instruction: bool) -> None:
+        """Bring coefficients, mixed factors and sentence up to date."""
+        if current.router is None:
+            self._without_experts(new_instruction)
+            return
+        if self._savings.route_after and self._router is current.router and self._ticks:
+            self._pending = True
+        else:
+            self._route(current)
+        moved = self._mixer.update(current.backbone.pool, current.rows, current.router, self._coefficients)
+        if new_instruction or moved[GROUPS.index("text")]:
+            self._work.understand(adapted=True)
+
+    def _without_experts(self, new_instruction: bool) -> None:
+        """Act with the backbone alone."""
+        if self._router is not None or new_instruction:
+            self._mixer.reset()
+            self._work.understand(adapted=False)
+        self._router, self._coefficients = None, np.zeros((len(GROUPS), 0), np.float32)
+
+    def _route(self, current: Generation) -> None:
+        """Ask the router, or only remember the state between two routings; new experts are always routed to at once."""
+        assert current.router is not None
+        due = self._ticks % self._interval == 0 or self._router is not current.router
+        if due:
+            self._work.look()
+            self._queries.see(self._work.frozen_sentence, self._work.classes)
+        self._queries.remember(self._work.state)
+        self._ticks += 1
+        if due:
+            self._router, self._coefficients = current.router, current.router(self._queries.mean())
+
+    def _advance(self) -> None:
+        """Move to this tick's place in the window."""
+        if self._slot + 1 == self._work.sizes.window:
+            self._work.shift()
+        self._slot = min(self._slot + 1, self._work.sizes.window - 1)
+
+    def _choose(self, logits: np.ndarray, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+        """Return one chunk of actions: the heaviest Gaussian's mean, or a draw."""
+        if self._chance is None:
+            return mean[logits.argmax()]
+        drawn = (logits + self._chance.gumbel(size=logits.shape)).argmax()
+        return mean[drawn] + deviation[drawn] * self._chance.standard_normal(mean.shape[1:], np.float32)
+
+
+@contextmanager
+def yielding() -> Iterator[None]:
+    """Let other threads have the interpreter often while this one loads."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)

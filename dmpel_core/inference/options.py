@@ -1,0 +1,30 @@
+"""Chosen savings: each changes what the policy does a little, is off by default, and is for the user to weigh."""
+
+from dataclasses import dataclass
+
+from dmpel_core.errors import DmpelError
+
+
+@dataclass(frozen=True)
+class Savings:
+    """What an engine may leave out.
+
+    Attributes:
+        route_every: Ticks from one routing to the next; 0 for what the library says, which is every tick unless it says otherwise.
+        tolerance: A module group is mixed anew only when a coefficient of it has moved by more than this.
+        route_after: Act first and route after: a tick acts with the coefficients of the tick before, and `Engine.catch_up`, called
+            when the action is out, does the rest. The first tick of an episode or of a generation routes before it acts.
+    """
+
+    route_every: int = 0
+    tolerance: float = 0.0
+    route_after: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning.
+
+        Raises:
+            DmpelError: A number is negative.
+        """
+        if self.route_every < 0 or not self.tolerance >= 0:
+            raise DmpelError(f"route_every {self.route_every} and tolerance {self.tolerance} must not be negative; 0 is off")
