@@ -12,7 +12,7 @@ import torch
 
 from dmpel_core.groups import GROUPS
 from dmpel_core.policy import text as minilm
-from dmpel_core.policy.image import STEM
+from dmpel_core.policy.image import STEM, STRIDE
 from dmpel_core.policy.policy import FINGERS, JOINTS
 from dmpel_core.policy.query import query_width
 from dmpel_core.policy.sizes import PolicySizes
@@ -64,13 +64,19 @@ def _image(s: PolicySizes) -> int:
         first = patches * 3 * s.vision.patch**2 * width + s.vision.adapted[0] * block(tokens, width, hidden, tokens)
         project = 0
     else:
-        coarse = (s.pixels // 8) ** 2
-        hidden, tokens, depth = s.mlp_ratio * width, coarse + 1, s.image_blocks
-        first = 4 * coarse * (3 * 36 * STEM[0] + STEM[0] * 9 * STEM[1]) + coarse * STEM[1] * 9 * width
-        first += (2 * STEM[1] + 4 * width) * width
+        first = convolutions(s)
+        hidden, tokens, depth = s.mlp_ratio * width, (s.pixels // STRIDE) ** 2 + 1, s.image_blocks
         project = width * s.width + rank * (width + s.width)
     passes = [(depth - 1) * block(tokens, width, hidden, tokens, r, adapt) + block(tokens, width, hidden, 1, r, adapt) for r in (0, rank)]
     return len(s.cameras) * (first + sum(passes) + project)
+
+
+def convolutions(s: PolicySizes) -> int:
+    """Return the multiplications of one camera's convolutional trunk; those of the spatial softmax are its two coordinates."""
+    coarse, width = (s.pixels // STRIDE) ** 2, s.image_width
+    fine = 4 * coarse
+    layers = fine * (3 * 36 * STEM[0] + STEM[0] * 9 * STEM[1]) + coarse * STEM[1] * 9 * width
+    return layers + 2 * (fine * STEM[1] + coarse * width) + (2 * STEM[1] + 4 * width) * width
 
 
 def _text(s: PolicySizes, words: int) -> int:

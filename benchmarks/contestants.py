@@ -2,17 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import onnxruntime
 import torch
 
-from benchmarks.libraries import INSTRUCTION, SIZES, random_library
+from benchmarks.libraries import INSTRUCTION, LIMITS, SIZES, random_library
 from benchmarks.naive import NaiveEngine
 from benchmarks.rounds import Contestant
-from benchmarks.stages import NAIVE, TORCH, Place
+from benchmarks.stages import NAIVE, ONNX, TORCH, Place
+from dmpel_core.inference import Savings, load_engine
 from dmpel_core.inference.torch_engine import TorchEngine
 
 ANCHOR = 10
 """Experts of the engine that runs beside those with more or fewer, so that both are timed in the same rounds."""
+
+
+MODES = {"exact": Savings(), "route10": Savings(route_every=10), "lag": Savings(route_after=True)}
 
 
 @dataclass(frozen=True)
@@ -38,13 +44,36 @@ class Field:
 
 
 def gather(size: str, experts: int, threads: int) -> Field:
-    """Build all engines of a block."""
+    """Build all engines of a block: in all modes with `ANCHOR` experts, else exact ones alone and one more with `ANCHOR` experts."""
     torch.set_num_threads(threads)
-    library = random_library(SIZES[size], experts)
-    engine = TorchEngine(library.path, experts)
+    library = random_library(SIZES[size], experts).path
+    engine = TorchEngine(library, experts, limits=LIMITS)
     naive = NaiveEngine(engine._current)  # noqa: SLF001 - the naive path runs on the same tensors
-    found: list[tuple[Contestant, Sequence[Place]]] = []
-    for name, one, places in (("naive", naive, NAIVE), ("torch", engine, TORCH)):
-        one.set_instruction(INSTRUCTION)
-        found.append((Contestant(name, "exact", experts, one.tick), places))
+    naive.set_instruction(INSTRUCTION)
+    engine.set_instruction(INSTRUCTION)
+    found: list[tuple[Contestant, Sequence[Place]]] = [
+        (Contestant("naive", "exact", experts, naive.tick), NAIVE),
+        (Contestant("torch", "exact", experts, engine.tick), TORCH),
+    ]
+    modes = MODES if experts == ANCHOR and size != "nano" else ("exact",)
+    found += [(onnx(library, experts, threads, provider, mode), ONNX) for provider in providers() for mode in modes]
+    if experts != ANCHOR:
+        found.append((onnx(library, ANCHOR, threads, "cpu", "exact"), ONNX))
     return Field(size, experts, threads, found)
+
+
+def providers() -> list[str]:
+    """Return what ONNX graphs can be tried on here; that a package offers CUDA does not mean that there is a GPU."""
+    offered = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
+    return ["cpu", "cuda"] if offered and torch.cuda.is_available() else ["cpu"]
+
+
+def onnx(library: Path, experts: int, threads: int, provider: str, mode: str) -> Contestant:
+    """Return the ONNX engine in one mode.
+
+    Raises:
+        DmpelError: The provider does not work here.
+    """
+    engine = load_engine(library, experts, threads, engine="onnx", provider=provider, savings=MODES[mode], limits=LIMITS)
+    engine.set_instruction(INSTRUCTION)
+    return Contestant(f"onnx-{provider}", mode, experts, engine.tick, MODES[mode].route_every or 1, engine.catch_up)

@@ -10,7 +10,7 @@ from typing import Any
 
 from dmpel_core.errors import DmpelError
 
-PARTS = ("rows", "stages", "flatness", "blocks", "swap", "host_overhead")
+PARTS = ("rows", "stages", "flatness", "blocks", "swap", "host_overhead", "savings")
 PACKAGES = ("dmpel", "torch", "numpy", "onnxruntime", "onnxruntime-gpu")
 
 Record = dict[str, Any]

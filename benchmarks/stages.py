@@ -1,6 +1,7 @@
 """Where a tick's time goes: a stopwatch around the methods that make up each stage.
 
-A stage is one of `STAGES`; what remains of a tick (proprioception, fusion, the window, the host's own work) is `rest`.
+A stage is one of `STAGES`; what remains of a tick is `rest`: the window, the host's own work, and proprioception and fusion, which are
+part of the graph `act` in the ONNX engine and therefore of its stage `temporal`.
 """
 
 import functools
@@ -14,6 +15,9 @@ from benchmarks.naive import NaiveEngine
 from benchmarks.rounds import Contestant, observations
 from dmpel_core.experts.pool import ExpertPool
 from dmpel_core.experts.router import Router
+from dmpel_core.inference.flat_pool import FlatPool
+from dmpel_core.inference.flat_router import FlatRouter
+from dmpel_core.inference.workspace import Workspace
 from dmpel_core.policy.clip_text import ClipTextTower
 from dmpel_core.policy.image import ConvolutionalTower, ImageTower
 from dmpel_core.policy.policy import Policy
@@ -22,32 +26,37 @@ from dmpel_core.policy.vision import VisionTower
 
 STAGES = ("image", "text", "router", "mixing", "temporal")
 
-Place = tuple[type, str, Callable[..., str | None]]
-"""A class, one of its methods, and which stage a call of it belongs to; None for none."""
-
-
-def always(stage: str) -> Callable[..., str]:
-    """Return a function that names that stage for every call."""
-    return lambda *_: stage
-
+Place = tuple[type, str, str]
+"""A class, one of its methods, and the stage that its calls belong to."""
 
 NAIVE: tuple[Place, ...] = (
-    (NaiveEngine, "look", always("image")),
-    (NaiveEngine, "look_again", always("image")),
-    (NaiveEngine, "read", always("text")),
-    (NaiveEngine, "route", always("router")),
-    (NaiveEngine, "mix", always("mixing")),
-    (NaiveEngine, "act", always("temporal")),
+    (NaiveEngine, "look", "image"),
+    (NaiveEngine, "look_again", "image"),
+    (NaiveEngine, "read", "text"),
+    (NaiveEngine, "route", "router"),
+    (NaiveEngine, "mix", "mixing"),
+    (NaiveEngine, "act", "temporal"),
 )
 TORCH: tuple[Place, ...] = (
-    (ConvolutionalTower, "trunk", always("image")),
-    (VisionTower, "trunk", always("image")),
-    (ImageTower, "encode", always("image")),
-    (ClipTextTower, "encode", always("text")),
-    (TextTower, "encode", always("text")),
-    (Router, "forward", always("router")),
-    (ExpertPool, "mix", always("mixing")),
-    (Policy, "act", always("temporal")),
+    (ConvolutionalTower, "trunk", "image"),
+    (VisionTower, "trunk", "image"),
+    (ImageTower, "encode", "image"),
+    (ClipTextTower, "encode", "text"),
+    (TextTower, "encode", "text"),
+    (Router, "forward", "router"),
+    (ExpertPool, "mix", "mixing"),
+    (Policy, "act", "temporal"),
+)
+
+ONNX: tuple[Place, ...] = (
+    (Workspace, "observe", "image"),
+    (Workspace, "look", "image"),
+    (Workspace, "encode", "image"),
+    (Workspace, "read", "text"),
+    (Workspace, "understand", "text"),
+    (FlatRouter, "__call__", "router"),
+    (FlatPool, "mix", "mixing"),
+    (Workspace, "act", "temporal"),
 )
 
 
@@ -57,16 +66,15 @@ def stopwatch(places: Sequence[Place], clock: Callable[[], float]) -> Iterator[d
     spent = dict.fromkeys(STAGES, 0.0)
     running: list[str] = []
 
-    def timed(method: Callable[..., Any], name: Callable[..., str | None]) -> Callable[..., Any]:
+    def timed(method: Callable[..., Any], stage: str) -> Callable[..., Any]:
         @functools.wraps(method)
-        def call(*given: Any) -> Any:
-            stage = name(*given)
-            if stage is None or running:
-                return method(*given)
+        def call(*given: Any, **named: Any) -> Any:
+            if running:
+                return method(*given, **named)
             running.append(stage)
             begun = clock()
             try:
-                return method(*given)
+                return method(*given, **named)
             finally:
                 spent[stage] += clock() - begun
                 running.pop()
@@ -74,8 +82,8 @@ def stopwatch(places: Sequence[Place], clock: Callable[[], float]) -> Iterator[d
         return call
 
     with ExitStack() as stack:
-        for owner, method, name in places:
-            stack.enter_context(patch.object(owner, method, timed(getattr(owner, method), name)))
+        for owner, method, stage in places:
+            stack.enter_context(patch.object(owner, method, timed(getattr(owner, method), stage)))
         yield spent
 
 
