@@ -11,6 +11,8 @@ from dmpel_core.experts.manifest import LibraryError
 
 WEIGHTS_PLACE = "library"
 """Where a graph says its weights are; no file of that name is ever opened."""
+MIXED = "mixed."
+"""Before the name of a mixed factor where it is an input: an expert's bias is called like the layer's own."""
 
 _GRAPH, _FUNCTIONS = 7, 25  # of ModelProto
 _NODE, _INITIALIZER, _SPARSE = 1, 5, 15  # of GraphProto

@@ -15,22 +15,21 @@ class Layout:
     Attributes:
         size: Numbers in a row.
         groups: For each module group, its slice of the row.
-        names: The factors' names for each module group.
+        names: The factors' names, in order.
     """
 
     def __init__(self, modules: Sequence[Module], biases: bool) -> None:
         """Lay the factors of these modules out; with `biases`, experts have some where `WITH_BIAS` says."""
         self._places: dict[str, tuple[slice, tuple[int, ...]]] = {}
         self.groups: dict[str, slice] = {}
-        self.names: dict[str, tuple[str, ...]] = {}
         end = 0
         for group in GROUPS:
             first, shapes = end, _shapes([module for module in modules if module.group == group], biases and group in WITH_BIAS)
             for name, shape in shapes.items():
                 self._places[name] = (slice(end, end + prod(shape)), shape)
                 end += prod(shape)
-            self.groups[group], self.names[group] = slice(first, end), tuple(shapes)
-        self.size = end
+            self.groups[group] = slice(first, end)
+        self.size, self.names = end, tuple(self._places)
 
     def write(self, row: np.ndarray, factors: Mapping[str, np.ndarray]) -> None:
         """Copy an expert's factors into a row (size,).

@@ -7,6 +7,7 @@ import numpy as np
 
 from dmpel_core.experts.library import Library
 from dmpel_core.inference.flat_router import FlatRouter
+from dmpel_core.inference.graph_file import MIXED
 from dmpel_core.inference.layout import Layout
 from dmpel_core.inference.pictures import resizing
 from dmpel_core.inference.routing import query_width
@@ -56,13 +57,17 @@ class Workspace:
         window = np.zeros((sizes.window, *shapes["fused"]), np.float32)
         self._arrays = {**arrays, "window": window, "slot": np.zeros(1, np.int64), "state": np.zeros((1, len(self._centre)), np.float32)}
         self.mixed = np.zeros(self.layout.size, np.float32)
-        self._factors = {name: self.layout.view(self.mixed, name) for names in self.layout.names.values() for name in names}
+        self._factors = self._factors_in(self.mixed)
         self.frozen_sentence = np.zeros_like(arrays["sentence"])
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of what stages write, as their graphs say."""
         places = [place for name in ("trunk", "look", "encode", "text_encode", "act") for place in self._sessions[name].get_outputs()]
         return {place.name: tuple(place.shape) for place in places}
+
+    def _factors_in(self, row: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every factor of a row under the name that graphs give it."""
+        return {f"{MIXED}{name}": self.layout.view(row, name) for name in self.layout.names}
 
     def _bind(self, *stages: str) -> None:
         for stage in stages:
@@ -105,7 +110,7 @@ class Workspace:
         self._arrays["words"] = np.empty_like(self._arrays["embedded"])
         self._bind("text_trunk", "text_encode")
         self._bindings["text_trunk"].run()
-        none = {name: np.zeros_like(self._factors[name]) for name in self.layout.names["text"]}
+        none = self._factors_in(np.zeros_like(self.mixed))
         Binding(self._sessions["text_encode"], {**self._arrays, **none}, {"sentence": self.frozen_sentence}).run()
         self._instruction = instruction
         return True

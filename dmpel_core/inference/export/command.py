@@ -18,14 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the graphs and say how large they are."""
-    graphs = export_library(arguments.library)
-    total = sum(len(data) for data in graphs.values())
-    print(f"{arguments.library}: {len(graphs)} graphs of {total / 1000:.0f} kB in all, for every generation")
+    graphs = export_library(arguments.library).manifest.graphs
+    print(f"{arguments.library}: {len(graphs)} graphs of {sum(file.bytes for file in graphs) / 1000:.0f} kB in all, for every generation")
     return 0
 
 
-def export_library(path: Path) -> dict[str, bytes]:
-    """Write the graphs of a library into it and return them.
+def export_library(path: Path) -> Library:
+    """Write the graphs of a library into it; return the selected generation.
 
     Raises:
         DmpelError: The onnx package is missing, or the library is damaged.
@@ -37,8 +36,7 @@ def export_library(path: Path) -> dict[str, bytes]:
     library = read_library(path)
     sizes = PolicySizes.from_json(library.policy)
     graphs = write_graphs(sizes, library.modules, weight_shapes(library, sizes))
-    keep_graphs(path, graphs)
-    return graphs
+    return keep_graphs(path, graphs)
 
 
 def weight_shapes(library: Library, sizes: PolicySizes) -> dict[str, tuple[int, ...]]:

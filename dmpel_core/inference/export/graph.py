@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dmpel_core.experts.manifest import Module
 from dmpel_core.groups import WITH_BIAS
-from dmpel_core.inference.graph_file import WEIGHTS_PLACE
+from dmpel_core.inference.graph_file import MIXED, WEIGHTS_PLACE
 from dmpel_core.policy.sizes import LORA_ALPHA
 
 OPSET, CONTRIB_OPSET, IR_VERSION = 20, 1, 10
@@ -94,11 +94,11 @@ class Graph:
         if module is None:
             return y
         scale = LORA_ALPHA / module.rank
-        a = self.input(f"{name}.A", (module.inputs, module.rank))
-        b = self.input(f"{name}.B", (module.rank, module.outputs))
+        a = self.input(f"{MIXED}{name}.A", (module.inputs, module.rank))
+        b = self.input(f"{MIXED}{name}.B", (module.rank, module.outputs))
         y = self.op("Gemm", self.op("MatMul", x, a), b, y, alpha=scale)
         if self._biases and module.group in WITH_BIAS:
-            bias = self.input(f"{name}.bias", (module.outputs,))
+            bias = self.input(f"{MIXED}{name}.bias", (module.outputs,))
             y = self.op("Add", y, self.op("Mul", bias, self.constant(scale)))
         return y
 
