@@ -155,7 +155,7 @@ def create_library(
             raise LibraryError(f"{root} holds a library already: add experts to it, or choose another folder")
         data = _checked(backbone, "backbone")
         manifest = Manifest(0, None, policy, text_encoder, observation, tuple(modules), write_file(root, "backbone.safetensors", data))
-        _commit(root, manifest)
+        _commit(root, manifest, Limits())
     return read_library(root)
 
 
@@ -225,7 +225,7 @@ def add_experts(library: Library, experts: Sequence[NewExpert], router: Mapping[
                      for what, tensors in (("factors", expert.factors), ("replay", expert.replay))])  # fmt: skip
     routing = _checked(router, f"router of expert {experts[-1].name!r}", owner, limits)
     with writing(root):
-        number = max(generations(root))  # not the parent: after a rollback the one after that is taken
+        number = max(generations(root, limits))  # not the parent: after a rollback the one after that is taken
         added = []
         for expert, (factors, replay) in zip(experts, data, strict=True):
             number += 1
@@ -234,42 +234,43 @@ def add_experts(library: Library, experts: Sequence[NewExpert], router: Mapping[
             added.append(Expert(expert.name, expert.instructions, expert.skill, stored, memory, dict(expert.provenance)))
         stored = write_file(root, f"routers/{number:04d}.safetensors", routing)
         _commit(root, replace(library.manifest, generation=number, parent=library.generation,
-                              router=stored, experts=(*library.experts, *added)))  # fmt: skip
+                              router=stored, experts=(*library.experts, *added)), limits)  # fmt: skip
     return read_library(root, number, limits)
 
 
-def select_generation(path: str | os.PathLike[str], generation: int) -> Library:
+def select_generation(path: str | os.PathLike[str], generation: int, limits: Limits | None = None) -> Library:
     """Make another generation the one in use; none is lost.
 
     Raises:
         LibraryError: There is no such generation, or it is damaged. The one in use is then untouched.
     """
-    chosen = read_library(path, generation)
+    chosen = read_library(path, generation, limits)
     with writing(chosen.path):
-        _commit(chosen.path, chosen.manifest)
+        _commit(chosen.path, chosen.manifest, chosen.limits)
     return chosen
 
 
-def keep_graphs(path: str | os.PathLike[str], graphs: Mapping[str, bytes]) -> Library:
+def keep_graphs(path: str | os.PathLike[str], graphs: Mapping[str, bytes], limits: Limits | None = None) -> Library:
     """Put the policy's ONNX graphs into a library: every generation names them from then on, and nothing else of it changes.
 
     Args:
         path: Folder of the library.
         graphs: File content by stage.
+        limits: Caps; None for the defaults.
 
     Raises:
         LibraryError: The library is damaged, or another process writes to it.
     """
-    root = Path(path)
+    root, limits = Path(path), limits or Limits()
     with writing(root):
         names = {f"graphs/{stage}-{hashlib.sha256(data).hexdigest()[:16]}.onnx": data for stage, data in graphs.items()}
         files = tuple(write_file(root, name, data) for name, data in names.items())
-        current = _manifest(root, None, Limits())
-        for generation in generations(root):  # a crash in between leaves some without graphs: they are whole, and a second try mends them
-            manifest = replace(_manifest(root, generation, Limits()), graphs=files)
+        current = _manifest(root, None, limits)
+        for generation in generations(root, limits):  # a crash in between leaves some without graphs, but whole: a second try mends them
+            manifest = replace(_manifest(root, generation, limits), graphs=files)
             for place in ("manifest.json",) * (generation == current.generation) + _kept(root, generation):
                 write_file(root, place, to_text(manifest))
-    return read_library(root)
+    return read_library(root, None, limits)
 
 
 def _kept(root: Path, generation: int) -> tuple[str, ...]:
@@ -306,11 +307,11 @@ def read_library(path: str | os.PathLike[str], generation: int | None = None, li
     return library
 
 
-def generations(path: str | os.PathLike[str]) -> tuple[int, ...]:
+def generations(path: str | os.PathLike[str], limits: Limits | None = None) -> tuple[int, ...]:
     """Return the numbers of all generations, oldest first."""
     root = Path(path)
     names = [place.stem for place in (root / "manifests").glob("*.json")]
-    return tuple(sorted({_manifest(root, None, Limits()).generation, *(int(name) for name in names if name.isdecimal())}))
+    return tuple(sorted({_manifest(root, None, limits or Limits()).generation, *(int(name) for name in names if name.isdecimal())}))
 
 
 def _manifest(root: Path, generation: int | None, limits: Limits) -> Manifest:
@@ -322,22 +323,22 @@ def _manifest(root: Path, generation: int | None, limits: Limits) -> Manifest:
         return current
     relative = f"manifests/{generation:04d}.json"
     if not (root / relative).exists():
-        raise LibraryError(f"{root} has no generation {generation}, only {', '.join(map(str, generations(root)))}")
+        raise LibraryError(f"{root} has no generation {generation}, only {', '.join(map(str, generations(root, limits)))}")
     other = from_text(read_file(root, relative, limits.manifest_bytes), limits, str(root / relative))
     if other.generation != generation:
         raise LibraryError(f"{root / relative} describes generation {other.generation}: the file was exchanged")
     return other
 
 
-def _commit(root: Path, manifest: Manifest) -> None:
+def _commit(root: Path, manifest: Manifest, limits: Limits) -> None:
     """Make `manifest` the generation in use, and keep the one that was.
 
     The old one is kept first: until the last rename nothing has changed for a reader, and a second try starts from the same state.
     """
     data = to_text(manifest)
-    from_text(data, Limits(), "the new manifest")
+    from_text(data, limits, "the new manifest")
     if (root / "manifest.json").exists():
-        kept = _manifest(root, None, Limits())
+        kept = _manifest(root, None, limits)
         if not (root / f"manifests/{kept.generation:04d}.json").exists():
             write_file(root, f"manifests/{kept.generation:04d}.json", to_text(kept))
     write_file(root, "manifest.json", data)
