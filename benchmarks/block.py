@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.arithmetic import flop
 from benchmarks.contestants import ANCHOR, Field, gather
-from benchmarks.libraries import INSTRUCTION, SIZES, random_library
+from benchmarks.libraries import INSTRUCTION, SIZES
 from benchmarks.rounds import Times, compete, quartiles, ratios, row
 from benchmarks.stages import STAGES, stage_times
 
@@ -36,7 +36,7 @@ def measure(block: Block, rounds: int | None) -> dict[str, list[Entry]]:
     clock = time.process_time if threads == 1 else time.perf_counter
     usual, seconds = ROUNDS[size]
     times = compete([contestant for contestant, _ in field.contestants], rounds or usual, np.inf if rounds else seconds, clock)
-    operations = flop(SIZES[size], WORDS, experts, numbers_of(size))
+    operations = flop(SIZES[size], WORDS, experts, field.numbers)
     summary = {
         "size": size, "threads": threads, "experts": experts, "clock": "cpu" if threads == 1 else "wall", "gflop": operations / 1e9,
         "peak_gflops": float(np.median(times.rate)) / 1e9,
@@ -47,12 +47,6 @@ def measure(block: Block, rounds: int | None) -> dict[str, list[Entry]]:
         "flatness": flatness(field, times),
     }
     return {**found, "blocks": [summary | {"seconds": time.perf_counter() - begun}]}
-
-
-def numbers_of(size: str) -> int:
-    """Return how many numbers an expert of a size has."""
-    modules = random_library(SIZES[size], 1).modules
-    return sum(module.rank * (module.inputs + module.outputs) for module in modules)
 
 
 def rows(field: Field, times: Times, operations: int) -> list[Entry]:

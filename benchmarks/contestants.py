@@ -29,12 +29,14 @@ class Field:
         size: One of `SIZES`.
         experts: Of all but the anchor.
         threads: Of every engine.
+        numbers: In one expert's factors.
         contestants: With where their stages are.
     """
 
     size: str
     experts: int
     threads: int
+    numbers: int
     contestants: Sequence[tuple[Contestant, Sequence[Place]]]
 
     @property
@@ -46,7 +48,8 @@ class Field:
 def gather(size: str, experts: int, threads: int) -> Field:
     """Build all engines of a block: in all modes with `ANCHOR` experts, else exact ones alone and one more with `ANCHOR` experts."""
     torch.set_num_threads(threads)
-    library = random_library(SIZES[size], experts).path
+    opened = random_library(SIZES[size], experts)
+    library = opened.path
     engine = TorchEngine(library, experts, limits=LIMITS)
     naive = NaiveEngine(engine._current)  # noqa: SLF001 - the naive path runs on the same tensors
     naive.set_instruction(INSTRUCTION)
@@ -59,7 +62,8 @@ def gather(size: str, experts: int, threads: int) -> Field:
     found += [(onnx(library, experts, threads, provider, mode), ONNX) for provider in providers() for mode in modes]
     if experts != ANCHOR:
         found.append((onnx(library, ANCHOR, threads, "cpu", "exact"), ONNX))
-    return Field(size, experts, threads, found)
+    numbers = sum(module.rank * (module.inputs + module.outputs) for module in opened.modules)
+    return Field(size, experts, threads, numbers, found)
 
 
 def providers() -> list[str]:

@@ -11,9 +11,10 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
-from dmpel_core.experts.library import Library, LibraryError, Limits, NewExpert, add_experts, create_library, open_library
+from dmpel_core.experts.library import Library, LibraryError, Limits, NewExpert, add_experts, create_library, keep_graphs, open_library
 from dmpel_core.experts.router import Router
-from dmpel_core.inference.export.command import export_library
+from dmpel_core.inference.export.command import weight_shapes
+from dmpel_core.inference.export.stages import write_graphs
 from dmpel_core.paths import cache_directory
 from dmpel_core.policy.adapted import AdaptedModule
 from dmpel_core.policy.clip_text import ClipTextTower
@@ -49,10 +50,10 @@ def random_library(sizes: PolicySizes, experts: int, folder: Path | None = None)
         folder = cache_directory() / "benchmarks" / digest
     if not (folder / "manifest.json").exists():
         _create(folder, sizes)
-        export_library(folder)
     for last, step in zip((0, *STEPS), STEPS, strict=False):
         if step <= experts and not _has(folder, step):
             _grow(open_library(folder, last, LIMITS), step)
+    _export(open_library(folder, experts, LIMITS))
     return open_library(folder, experts, LIMITS)
 
 
@@ -99,6 +100,14 @@ def _grow(library: Library, experts: int) -> None:
     router = Router(width, sizes.router_hidden, experts, sizes.top_k, shared=sizes.router_shared)
     router.net[-1].weight.data *= 10  # or all experts weigh nearly the same
     add_experts(library, added, {name: value.detach().numpy() for name, value in router.state_dict().items()})
+
+
+def _export(library: Library) -> None:
+    """Write the library's graphs, unless it has those that this version writes."""
+    sizes = PolicySizes.from_json(library.policy)
+    graphs = write_graphs(sizes, library.modules, weight_shapes(library, sizes))
+    if graphs != library.graphs():
+        keep_graphs(library.path, graphs, LIMITS)
 
 
 def _expert(modules: list[AdaptedModule], number: int) -> NewExpert:

@@ -83,3 +83,7 @@ def compare(actions: Mapping[str, np.ndarray]) -> list[dict]:
         found.append({"mode": mode, "ticks": len(exact), "mean": float(off[:, :6].mean()), "p99": float(np.percentile(off[:, :6], 99)),
                       "mean_action": float(np.abs(exact[:, :6]).mean()), "gripper_differs": float((off[:, 6] > 0).mean())})  # fmt: skip
     return found
+
+
+if __name__ == "__main__":
+    main()
