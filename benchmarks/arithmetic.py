@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 
 from dmpel_core.groups import GROUPS
-from dmpel_core.policy import text as minilm
+from dmpel_core.policy import text_files as minilm
 from dmpel_core.policy.image import STEM, STRIDE
 from dmpel_core.policy.policy import FINGERS, JOINTS
 from dmpel_core.policy.query import query_width

@@ -22,7 +22,7 @@ from dmpel_core.policy.policy import FINGERS, JOINTS, Policy
 from dmpel_core.policy.presets import CLIP_VIT_B16, PRESETS
 from dmpel_core.policy.query import query_width
 from dmpel_core.policy.sizes import LanguageSizes, PolicySizes, VisionSizes
-from dmpel_core.policy.text import WIDTH
+from dmpel_core.policy.text_files import WIDTH
 from dmpel_core.training.interface import OBSERVATION, library_modules
 
 INSTRUCTION = "put the bowl on the plate"
@@ -98,8 +98,9 @@ def _grow(library: Library, experts: int) -> None:
     torch.manual_seed(experts)
     width = query_width(sizes, sizes.language.outputs if sizes.language else WIDTH, JOINTS + FINGERS)
     router = Router(width, sizes.router_hidden, experts, sizes.top_k, shared=sizes.router_shared)
-    router.net[-1].weight.data *= 10  # or all experts weigh nearly the same
-    add_experts(library, added, {name: value.detach().numpy() for name, value in router.state_dict().items()})
+    stored = {name: value.numpy() for name, value in router.state_dict().items()}
+    stored["net.4.weight"] = 10 * stored["net.4.weight"]  # or all experts weigh nearly the same
+    add_experts(library, added, stored)
 
 
 def _export(library: Library) -> None:

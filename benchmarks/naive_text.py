@@ -7,7 +7,8 @@ from torch import Tensor
 from benchmarks.naive_layers import attend
 from dmpel_core.policy.clip_text import ClipTextTower
 from dmpel_core.policy.policy import Policy
-from dmpel_core.policy.text import HEADS, MAX_TOKENS, WIDTH, BertLayer, TextTower
+from dmpel_core.policy.text import BertLayer, TextTower
+from dmpel_core.policy.text_files import HEADS, MAX_TOKENS, WIDTH
 
 
 class NaiveSentences:

@@ -15,6 +15,7 @@ from dmpel_core.observation import Observation
 
 WARM_UP = 10  # ticks, after which the window is full
 PICTURES = 16  # different observations, used in turn
+PAUSE = 0.002  # [s] before a tick: idle threads of the engine before may still spin
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def _round(contestants: Sequence[Contestant], seen: Observation, times: Times | 
     """Do one round and note its times and how far each action is off the first contestant's."""
     expected = None
     for contestant in contestants:
+        time.sleep(PAUSE)
         wall, cpu = time.perf_counter(), time.process_time()
         action = contestant.tick(seen).action
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

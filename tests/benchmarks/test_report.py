@@ -2,10 +2,12 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from benchmarks import swap
 from benchmarks.engine import plan
 from benchmarks.picture import draw
 from benchmarks.record import Record, new_record, read_record, write_record
@@ -84,6 +86,19 @@ def test_ticks_that_a_load_touches_are_told_from_the_others() -> None:
     ticks[12] = (0.60, 0.62)  # late for another reason
     late = judge(ticks, [(0.27, 0.33)])
     assert (late.loads, round(late.load_ms), round(late.loading_max_ms), round(late.quiet_max_ms)) == (1, 60, 40, 20)
+
+
+def test_loads_happen_while_the_engine_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("PERIOD", 0.001), ("WARM_UP", 3), ("BETWEEN", 1)):
+        monkeypatch.setattr(swap, name, value)
+    ticks: list[int] = []
+    loads: list[tuple[int, int]] = []
+    engine = SimpleNamespace(tick=lambda _observation: ticks.append(1))
+    late = swap.load_under_way(engine, lambda number: loads.append((number, len(ticks))), 4)
+    assert late.loads == 4
+    assert [number for number, _ in loads] == [0, 1, 2, 3]
+    before = [0, *(count for _, count in loads)]
+    assert all(later - earlier >= least for earlier, later, least in zip(before, before[1:], (3, 1, 1, 1), strict=True))
 
 
 def test_differences_are_those_to_the_exact_actions() -> None:
