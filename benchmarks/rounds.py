@@ -63,14 +63,14 @@ def compete(contestants: Sequence[Contestant], rounds: int, seconds: float, cloc
 
     Args:
         contestants: The first one is the one that the others are compared with.
-        rounds: How often.
-        seconds: Stop when this much time has passed [s], though never before a contestant's interval is over.
+        rounds: How often; more often where a contestant's interval is longer.
+        seconds: Stop when this much time has passed [s], though never before the longest interval is over.
         clock: Used for the rate of matrix products.
     """
     seen, times = observations(PICTURES), Times()
     least = max(contestant.interval for contestant in contestants) + 1
     begun = 0.0
-    for number in range(-WARM_UP, rounds):
+    for number in range(-WARM_UP, max(rounds, least)):
         if number == 0:
             begun = time.perf_counter()
         if number >= least and time.perf_counter() - begun > seconds:
