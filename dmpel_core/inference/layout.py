@@ -39,7 +39,9 @@ class Layout:
         """
         odd = sorted(factors.keys() ^ self._places.keys()) or [name for name, (_, s) in self._places.items() if factors[name].shape != s]
         if odd:
-            raise LibraryError(f"factor {odd[0]!r} of this expert does not fit the policy ({len(odd)} such in all): train it on this library")
+            raise LibraryError(
+                f"factor {odd[0]!r} of this expert does not fit the policy ({len(odd)} such in all): train it on this library"
+            )
         for name, (place, _) in self._places.items():
             row[place] = factors[name].ravel()
 

@@ -6,15 +6,17 @@ already; the tick picks up one pointer at its start.
 
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.experts.library import Library, LibraryError, Limits, open_library
+from dmpel_core.experts.library import Library, Limits, open_library
 from dmpel_core.groups import GROUPS
 from dmpel_core.inference.engine import Tick
 from dmpel_core.inference.ensemble import ChunkEnsemble
@@ -41,9 +43,9 @@ class Backbone:
     pool: FlatPool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Generation:
-    """Everything that one generation needs to act. Never changed once built."""
+    """Everything that one generation needs to act. Never changed once built; gone when no tick holds it."""
 
     number: int
     backbone: Backbone
@@ -83,6 +85,7 @@ class OnnxEngine:
         self._savings, self._limits = savings or Savings(), limits or Limits()
         self._chance = None if sample_seed is None else np.random.default_rng(sample_seed)
         self._loading = threading.Lock()
+        self._alive: weakref.WeakSet[Generation] = weakref.WeakSet()
         self._instruction = ""
         self._next = self._current = self._build(open_library(library, generation, self._limits), None)
         self._begin(self._current)
@@ -122,28 +125,28 @@ class OnnxEngine:
             raise DmpelError("another generation is being loaded: load this one when that has finished")
         try:
             with yielding():
-                running = {*self._current.keys, *self._next.keys}
-                self._next.backbone.pool.keep(running)
+                self._next.backbone.pool.keep({key for running in self._alive for key in running.keys})
                 self._next = self._build(open_library(library, generation, self._limits), self._next.backbone)
         finally:
             self._loading.release()
 
     def _build(self, library: Library, shared: Backbone | None) -> Generation:
         """Read what a generation needs and is not there yet."""
-        key = (library.manifest.backbone.sha256, library.policy, library.modules, library.text_encoder, library.manifest.graphs)
-        backbone = shared if shared and shared.key == key else self._open(library, key)
+        same = (library.manifest.backbone.sha256, library.policy, library.modules, library.text_encoder, library.manifest.graphs)
+        backbone = shared if shared and shared.key == same else self._open(library, same)
         pool, work = backbone.pool, backbone.work
         keys = tuple(expert.factors.sha256 for expert in library.experts)
-        rows = [pool.hold(expert, lambda index=index: library.factors(index)) for index, expert in enumerate(keys)]
+        rows = [pool.hold(key, partial(library.factors, index)) for index, key in enumerate(keys)]
         router = work.router(library.router(), len(keys)) if keys else None
-        return Generation(library.generation, backbone, tuple(expert.name for expert in library.experts), keys, np.array(rows, int), router)
+        names = tuple(expert.name for expert in library.experts)
+        built = Generation(library.generation, backbone, names, keys, np.array(rows, int), router)
+        self._alive.add(built)
+        return built
 
     def _open(self, library: Library, key: tuple[object, ...]) -> Backbone:
         """Open a backbone, and run every stage once so that the first tick finds everything warm."""
-        if not library.manifest.graphs:
-            raise LibraryError(f"library {library.path} has no graphs: write them with `dmpel export {library.path}`")
         work = Workspace(library, self._threads, self._provider)
-        work.warm_up(library.observation["cameras"])
+        work.warm_up(library.observation.get("cameras", {}))
         return Backbone(key, work, FlatPool(work.layout, self._limits.experts))
 
     def _begin(self, current: Generation) -> None:

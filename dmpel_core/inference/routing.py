@@ -18,14 +18,13 @@ class Queries:
     """The last ticks' queries in one array, and their mean."""
 
     def __init__(self, sizes: PolicySizes, text_width: int, state_width: int) -> None:
-        self._sizes = sizes
         self._ring = np.zeros((sizes.window, query_width(sizes, text_width, state_width)), np.float32)
         self._newest = np.zeros(self._ring.shape[1], np.float32)
-        camera, parts = sizes.image_width * (sizes.query_mean + sizes.query_difference), len(sizes.cameras)
-        self._text = self._newest[:text_width]
-        # Of one tick alone, the last class token minus the first is zero, and stays so.
-        self._classes = self._newest[text_width : text_width + parts * camera].reshape(parts, camera)[:, : sizes.image_width * sizes.query_mean]
-        self._state = self._newest[text_width + parts * camera :]
+        camera = sizes.image_width * (sizes.query_mean + sizes.query_difference)
+        after_views = text_width + len(sizes.cameras) * camera
+        views = self._newest[text_width:after_views].reshape(len(sizes.cameras), camera)
+        self._text, self._state = self._newest[:text_width], self._newest[after_views:]
+        self._classes = views[:, : sizes.image_width * sizes.query_mean]  # the rest is last minus first: of one tick alone, zero
         self.count = 0
 
     def reset(self) -> None:
@@ -66,7 +65,7 @@ class Mixer:
             moved = np.ones(len(GROUPS), bool)
             self._of = (router, coefficients.copy())
         else:
-            moved = np.abs(coefficients - self._of[1]).max(1) > self._tolerance
+            moved = ~(np.abs(coefficients - self._of[1]).max(1) <= self._tolerance)  # so that what is not a number is replaced
             self._of[1][moved] = coefficients[moved]
         pool.mix(rows, coefficients, moved, self._mixed)
         return moved

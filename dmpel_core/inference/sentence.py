@@ -18,8 +18,9 @@ TOKENIZER = "text.tokenizer"  # a tokenizer's file among the backbone's tensors,
 class Sentences(Protocol):
     """Embeds instructions."""
 
-    weights: Mapping[str, np.ndarray]
-    """The text encoder's tensors that are not in the backbone."""
+    @property
+    def weights(self) -> Mapping[str, np.ndarray]:
+        """The text encoder's tensors that are not in the backbone."""
 
     def embed(self, instruction: str) -> np.ndarray:
         """Return the instruction's words with their positions, (words, width) float32."""
@@ -65,7 +66,9 @@ class ClipSentences:
     def __init__(self, library: Library, language: LanguageSizes, backbone: Mapping[str, np.ndarray]) -> None:
         content = backbone.get(TOKENIZER, np.zeros(0, np.uint8)).tobytes()
         if not content:
-            raise LibraryError(f"library {library.path} came without a tokenizer: import it with the folder that holds CLIP's tokenizer.json")
+            raise LibraryError(
+                f"library {library.path} came without a tokenizer: import it with the folder that holds CLIP's tokenizer.json"
+            )
         _check_identity(library, {"architecture": "clip", "tokenizer": hashlib.sha256(content).hexdigest()})
         self._tokenizer = Tokenizer.from_str(content.decode())
         self._tokenizer.no_padding()
@@ -80,6 +83,5 @@ class ClipSentences:
 
 def _check_identity(library: Library, installed: dict[str, str]) -> None:
     if dict(library.text_encoder) != installed:
-        raise LibraryError(
-            f"library {library.path} was trained with text encoder {dict(library.text_encoder)}, installed is {installed}; install that version"
-        )
+        trained = dict(library.text_encoder)
+        raise LibraryError(f"{library.path} was trained with text encoder {trained}, installed is {installed}; install that version")

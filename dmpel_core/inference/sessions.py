@@ -14,7 +14,7 @@ from dmpel_core.inference.graph_file import wanted_weights
 PROVIDERS = {"tensorrt": "TensorrtExecutionProvider", "cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 """Execution providers by the names that we use, fastest first."""
 
-_ERRORS = (fault.Fail, fault.InvalidArgument, fault.InvalidGraph, fault.InvalidProtobuf, fault.NotImplemented, fault.RuntimeException)
+GRAPH_ERRORS = (fault.Fail, fault.InvalidArgument, fault.InvalidGraph, fault.InvalidProtobuf, fault.NotImplemented, fault.RuntimeException)
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,9 @@ def open_sessions(
     used = {session.get_providers()[0] for session in sessions.values()}
     log.info("policy runs on %s with %d threads", ", ".join(sorted(used)), threads)
     if provider != "auto" and used != {PROVIDERS[provider]}:
-        raise DmpelError(f"execution provider {provider!r} does not work here, the graphs ended on {', '.join(sorted(used))}: choose 'auto'")
+        raise DmpelError(
+            f"execution provider {provider!r} does not work here, the graphs ended on {', '.join(sorted(used))}: choose 'auto'"
+        )
     return sessions
 
 
@@ -58,7 +60,9 @@ def _open(
     for weight, shape in wanted.items():
         found = weights[weight].shape if weight in weights else None
         if found != shape:
-            raise LibraryError(f"graph {name!r} wants weight {weight!r} of shape {shape}, the library has {found}: write it again with `dmpel export`")
+            raise LibraryError(
+                f"graph {name!r} wants weight {weight!r} of shape {shape}, the library has {found}: write it again with `dmpel export`"
+            )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
@@ -67,7 +71,7 @@ def _open(
     options.add_external_initializers(list(wanted), values)
     try:
         return onnxruntime.InferenceSession(data, options, providers=list(providers))
-    except _ERRORS as error:
+    except GRAPH_ERRORS as error:
         raise LibraryError(f"graph {name!r} cannot be opened ({error}): write it again with `dmpel export`") from error
 
 
@@ -84,9 +88,11 @@ class Binding:
         wanted = {place.name for place in session.get_inputs()}, {place.name for place in session.get_outputs()}
         if wanted[0] - inputs.keys() or wanted[1] - outputs.keys():
             odd = sorted((wanted[0] - inputs.keys()) | (wanted[1] - outputs.keys()))
-            raise LibraryError(f"a graph of this library has the place {odd[0]!r} that this version does not know: write it with `dmpel export`")
+            raise LibraryError(
+                f"a graph of this library has the place {odd[0]!r} that this version does not know: write it with `dmpel export`"
+            )
         self._run, self._bound = session.run_with_iobinding, session.io_binding()
-        self._held = []  # ONNX Runtime keeps no reference to the arrays
+        self._held: list[tuple[np.ndarray, onnxruntime.OrtValue]] = []  # ONNX Runtime keeps no reference to the arrays
         for name in wanted[0]:
             self._bound.bind_ortvalue_input(name, self._hold(inputs[name]))
         for name in wanted[1]:

@@ -49,9 +49,7 @@ class TorchEngine:
     The action is the mean of the heaviest Gaussian; with `sample_seed`, a draw from the mixture, as the published policy acts.
     """
 
-    def __init__(
-        self, library: Path, generation: int | None = None, sample_seed: int | None = None, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, library: Path, generation: int | None = None, sample_seed: int | None = None, limits: Limits | None = None) -> None:
         self._limits = limits
         self._next = self._current = build(read_library(library, generation, limits))
         self._instruction = ""

@@ -5,18 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from dmpel_core.experts.library import Library
+from dmpel_core.experts.library import Library, LibraryError
 from dmpel_core.inference.flat_router import FlatRouter
 from dmpel_core.inference.graph_file import MIXED
 from dmpel_core.inference.layout import Layout
 from dmpel_core.inference.pictures import resizing
 from dmpel_core.inference.routing import query_width
 from dmpel_core.inference.sentence import open_sentences
-from dmpel_core.inference.sessions import Binding, open_sessions
+from dmpel_core.inference.sessions import GRAPH_ERRORS, Binding, open_sessions
 from dmpel_core.observation import Observation
 from dmpel_core.policy.sizes import PolicySizes
 
 STAGES = ("trunk", "look", "encode", "text_trunk", "text_encode", "act")
+LARGEST = 4096  # [px], side of a picture
 
 
 class Workspace:
@@ -25,9 +26,8 @@ class Workspace:
     Attributes:
         sizes: Of the policy.
         layout: Where each factor lies in `mixed`.
+        provider: The execution provider that really computes.
         mixed: The mixed factors; zeros are the backbone alone.
-        classes: (cameras, image_width), class tokens without experts, after `look`.
-        state: (1, 9), joints and fingers, normalised by the pretraining data.
         frozen_sentence: (1, outputs), the instruction without experts, after `read`.
     """
 
@@ -41,7 +41,13 @@ class Workspace:
         self.sizes = sizes = PolicySizes.from_json(library.policy)
         self.layout = Layout(library.modules, sizes.expert_bias)
         self._sentences = open_sentences(library, sizes, weights)
-        self._sessions = open_sessions(library.graphs(), {**weights, **self._sentences.weights}, threads, provider)
+        graphs = library.graphs()
+        if graphs.keys() != set(STAGES):
+            found = ", ".join(graphs) or "no graphs"
+            raise LibraryError(
+                f"{library.path} has {found}, this version needs {', '.join(STAGES)}: write them with `dmpel export {library.path}`"
+            )
+        self._sessions = open_sessions(graphs, {**weights, **self._sentences.weights}, threads, provider)
         self.provider = self._sessions["act"].get_providers()[0]
         self._centre, self._deviation = weights["proprioception.mean"], weights["proprioception.std"]
         self._make_arrays()
@@ -55,7 +61,8 @@ class Workspace:
         sizes, shapes = self.sizes, self._shapes()
         arrays = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
         window = np.zeros((sizes.window, *shapes["fused"]), np.float32)
-        self._arrays = {**arrays, "window": window, "slot": np.zeros(1, np.int64), "state": np.zeros((1, len(self._centre)), np.float32)}
+        state, slot = np.zeros((1, len(self._centre)), np.float32), np.zeros(1, np.int64)
+        self._arrays: dict[str, np.ndarray] = {**arrays, "window": window, "slot": slot, "state": state}
         self.mixed = np.zeros(self.layout.size, np.float32)
         self._factors = self._factors_in(self.mixed)
         self.frozen_sentence = np.zeros_like(arrays["sentence"])
@@ -63,7 +70,10 @@ class Workspace:
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Return the shapes of what stages write, as their graphs say."""
         places = [place for name in ("trunk", "look", "encode", "text_encode", "act") for place in self._sessions[name].get_outputs()]
-        return {place.name: tuple(place.shape) for place in places}
+        shapes = {place.name: tuple(place.shape) for place in places}
+        if odd := [name for name, shape in shapes.items() if not all(isinstance(size, int) for size in shape)]:
+            raise LibraryError(f"a graph of this library leaves the size of {odd[0]!r} open: write it again with `dmpel export`")
+        return shapes
 
     def _factors_in(self, row: np.ndarray) -> dict[str, np.ndarray]:
         """Return every factor of a row under the name that graphs give it."""
@@ -97,10 +107,11 @@ class Workspace:
 
     def _expect(self, shape: tuple[int, ...]) -> None:
         """Make room for pictures of another size."""
-        self._pictures = np.zeros((len(self.sizes.cameras), *shape), np.uint8)
         rows, columns = resizing(self.sizes, *shape[:2])
-        self._arrays |= {"pictures": self._pictures, "rows": rows, "columns": columns}
+        pictures = np.zeros((len(self.sizes.cameras), *shape), np.uint8)
+        self._arrays |= {"pictures": pictures, "rows": rows, "columns": columns}
         self._bind("trunk")
+        self._pictures = pictures
 
     def read(self, instruction: str) -> bool:
         """Run the text tower without experts when the instruction is a new one; return whether it is."""
@@ -153,18 +164,35 @@ class Workspace:
     def router(self, tensors: Mapping[str, np.ndarray], experts: int) -> FlatRouter:
         """Return a generation's router, tried once."""
         width = query_width(self.sizes, self.frozen_sentence.shape[1], self.state.shape[1])
-        router = FlatRouter(tensors, experts, width, self.sizes.top_k, self.sizes.router_shared)
+        router = FlatRouter(tensors, experts, width, self.sizes.top_k, shared=self.sizes.router_shared)
         router(np.zeros(width, np.float32))
         return router
 
     def warm_up(self, cameras: Mapping[str, Any]) -> None:
-        """Run every stage once on black pictures of the size that the library expects."""
-        black = {name: np.zeros(shape, np.uint8) for name, shape in cameras.items()}
-        self.observe(Observation(**black, joints=np.zeros(7), gripper=np.zeros(2)))
-        self.read("")
-        self.look()
-        self.understand(adapted=True)
-        self.encode()
-        self.act(0)
+        """Run every stage once on black pictures of the size that the library expects.
+
+        Raises:
+            LibraryError: The size is none, or a stage does not run.
+        """
+        shapes: list[Any] = [cameras.get(camera) for camera in self.sizes.cameras]
+        if any(shapes[0] != shape for shape in shapes) or not _is_picture(shapes[0]):
+            raise LibraryError(f"this library expects cameras of {shapes}, expected one [height, width, 3] up to {LARGEST} for all")
+        black = {camera: np.zeros(shapes[0], np.uint8) for camera in self.sizes.cameras}
+        try:
+            self.observe(Observation(**black, joints=np.zeros(7), gripper=np.zeros(2)))
+            self.read("")
+            self.look()
+            self.understand(adapted=True)
+            self.encode()
+            self.act(0)
+        except GRAPH_ERRORS as error:
+            raise LibraryError(f"the graphs of this library do not run ({error}): write them again with `dmpel export`") from error
         self._arrays["window"][:] = 0
         self._instruction = None
+
+
+def _is_picture(shape: object) -> bool:
+    """Return whether a manifest's camera is [height, width, 3]."""
+    return (
+        isinstance(shape, list) and len(shape) == 3 and shape[2] == 3 and all(type(side) is int and 0 < side <= LARGEST for side in shape)
+    )

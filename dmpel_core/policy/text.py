@@ -13,8 +13,19 @@ from torch import Tensor, nn
 
 from dmpel_core.policy.adapted import AdaptedLinear, Mixture
 from dmpel_core.policy.text_files import (
-    EPSILON, FROZEN_LAYERS, HEADS, HIDDEN, LAYERS, MAX_TOKENS, POSITIONS, VOCABULARY, WIDTH, identity, tower_name, weights_folder,
-)  # fmt: skip
+    EPSILON,
+    FROZEN_LAYERS,
+    HEADS,
+    HIDDEN,
+    LAYERS,
+    MAX_TOKENS,
+    POSITIONS,
+    VOCABULARY,
+    WIDTH,
+    identity,
+    tower_name,
+    weights_folder,
+)
 
 __all__ = ["BertLayer", "TextTower", "identity", "pretrained_weights"]
 

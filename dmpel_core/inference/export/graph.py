@@ -1,6 +1,7 @@
 """A small writer of ONNX graphs whose weights stay in the library's own files."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -65,11 +66,11 @@ class Graph:
         self._constants[name] = numpy_helper.from_array(array, name)
         return name
 
-    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: object) -> str:
+    def op(self, kind: str, *inputs: str, domain: str = "", **attributes: Any) -> str:
         """Add an operator with one result."""
         return self.ops(kind, *inputs, results=(True,), domain=domain, **attributes)[0]
 
-    def ops(self, kind: str, *inputs: str, results: Sequence[bool], domain: str = "", **attributes: object) -> list[str]:
+    def ops(self, kind: str, *inputs: str, results: Sequence[bool], domain: str = "", **attributes: Any) -> list[str]:
         """Add an operator with several results; those marked False are left out."""
         names = [f"{kind}_{len(self._nodes)}_{place}" if wanted else "" for place, wanted in enumerate(results)]
         self._nodes.append(helper.make_node(kind, list(inputs), names, domain=domain, **attributes))

@@ -6,6 +6,8 @@
     text_trunk    embedded words -> tokens                             once per instruction
     text_encode   tokens, text factors -> sentence                     when the text coefficients change
     act           class tokens, state, sentence, window, factors -> Gaussian mixture
+
+A stage needs no more than sizes, the list of adapted layers and the names and shapes of the weights.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,0 +1,148 @@
+"""Graphs in a library: structure only, pinned by their hash, written once; and what a hostile one may not do."""
+
+import argparse
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from dmpel_core.experts.library import LibraryError, generations, keep_graphs, open_library, read_library, select_generation
+from dmpel_core.experts.manifest import Manifest
+from dmpel_core.inference.export import command
+from dmpel_core.inference.export.command import export_library
+from dmpel_core.inference.export.stages import STAGES
+from dmpel_core.inference.graph_file import wanted_weights
+from dmpel_core.inference.onnx_engine import OnnxEngine
+from dmpel_core.inference.sessions import Binding, open_sessions
+from tests.core.conftest import TINY
+from tests.core.engines import actions, grow, make_exported, observations
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_command_gives_every_generation_of_a_library_its_graphs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = shutil.copytree(ROOT / "models/libero_goal", tmp_path / "library")
+    for file in path.glob("graphs/*"):
+        file.unlink()
+    before = {number: read_without_graphs(path, number) for number in generations(path)}
+    assert command.run(argparse.Namespace(library=path)) == 0
+    assert "6 graphs" in capsys.readouterr().out
+    for number, manifest in before.items():
+        found = read_library(path, number)
+        assert found.manifest.graphs
+        assert read_without_graphs(path, number) == manifest, "nothing else of a generation changes"
+    assert sum(file.stat().st_size for file in path.glob("graphs/*")) < 200_000, "no weight is in them"
+
+
+def read_without_graphs(path: Path, generation: int) -> Manifest:
+    """Return a generation's manifest but for its graphs."""
+    return replace(open_library(path, generation).manifest, graphs=())
+
+
+def test_no_expert_is_in_the_graphs(tmp_path: Path) -> None:
+    library = make_exported(tmp_path / "library", TINY)
+    graphs = library.graphs()
+    assert list(graphs) == list(STAGES)
+    grown = grow(grow(library, "first"), "second")
+    assert grown.graphs() == graphs
+    assert export_library(grown.path).graphs() == graphs, "they depend on the sizes alone"
+    stored = [numpy_helper.to_array(tensor) for data in graphs.values() for tensor in onnx.load_from_string(data).graph.initializer
+              if tensor.data_location != TensorProto.EXTERNAL]  # fmt: skip
+    assert max(array.nbytes for array in stored) < 1 << 16, "constants of the arithmetic, not weights"
+
+
+def test_graphs_survive_another_generation(tmp_path: Path) -> None:
+    library = make_exported(tmp_path / "library", TINY, 2)
+    chosen = select_generation(library.path, 1)
+    assert chosen.graphs() == library.graphs()
+    assert actions(OnnxEngine(library.path), observations(2)).shape == (2, 7)
+
+
+def test_an_exchanged_graph_is_refused(tmp_path: Path) -> None:
+    library = make_exported(tmp_path / "library", TINY)
+    file = next((library.path / "graphs").glob("look-*"))
+    file.write_bytes(file.read_bytes()[:-1] + b"\0")
+    for read in (read_library, OnnxEngine):
+        with pytest.raises(LibraryError, match=r"look-.*damaged or was exchanged"):
+            read(library.path)
+
+
+def test_a_graph_of_another_policy_is_refused(tmp_path: Path) -> None:
+    library = make_exported(tmp_path / "library", TINY)
+    keep_graphs(library.path, {**library.graphs(), "act": one_node(weights=[external("head.mean.bias", "library")])})
+    with pytest.raises(LibraryError, match=r"'head.mean.bias' of shape \(2,\), the library has \(63,\)"):
+        OnnxEngine(library.path)
+    keep_graphs(library.path, {stage: data for stage, data in library.graphs().items() if stage != "look"})
+    with pytest.raises(LibraryError, match="this version needs trunk, look"):
+        OnnxEngine(library.path)
+    keep_graphs(library.path, {**library.graphs(), "act": b"\x08\x0a no graph"})
+    with pytest.raises(LibraryError, match="'act' is no ONNX graph"):
+        OnnxEngine(library.path)
+
+
+def external(name: str, place: str, **more: str) -> TensorProto:
+    """Return an initializer whose data lie elsewhere."""
+    tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[2], data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": place, **more}.items():
+        tensor.external_data.add(key=key, value=value)
+    return tensor
+
+
+def one_node(weights: list[TensorProto], **attributes: object) -> bytes:
+    """Return a graph of one node."""
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [2])
+    node = helper.make_node("Constant" if attributes else "Identity", [] if attributes else [weights[0].name], ["y"], **attributes)
+    graph = helper.make_graph([node], "tiny", [], [y], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+
+
+def with_function(data: bytes) -> bytes:
+    model = onnx.load_from_string(data)
+    model.functions.add(name="f", domain="d")
+    return model.SerializeToString()
+
+
+def with_subgraph(data: bytes) -> bytes:
+    model = onnx.load_from_string(data)
+    model.graph.node[0].attribute.append(helper.make_attribute("then_branch", model.graph))
+    return model.SerializeToString()
+
+
+def with_sparse(data: bytes) -> bytes:
+    model = onnx.load_from_string(data)
+    model.graph.sparse_initializer.add(dims=[2])
+    return model.SerializeToString()
+
+
+GOOD = one_node([external("w", "library")])
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "weights from a file": (lambda: one_node([external("w", "/etc/passwd")]), "wants weights from the file '/etc/passwd'"),
+    "weights from a part of a file": (lambda: one_node([external("w", "library", offset="4")]), "wants weights from"),
+    "a constant from a file": (lambda: one_node([], value=external("c", "secret")), "a constant from another file"),
+    "functions": (lambda: with_function(GOOD), "defines functions"),
+    "a graph in a node": (lambda: with_subgraph(GOOD), "inside a node"),
+    "sparse weights": (lambda: with_sparse(GOOD), "sparse weights"),
+    "a cut file": (lambda: GOOD[:-3], "no ONNX graph"),
+    "text": (lambda: b"not a graph at all", "no ONNX graph"),
+}
+
+
+@pytest.mark.parametrize(("make", "fault"), HOSTILE.values(), ids=HOSTILE)
+def test_what_no_graph_of_a_library_has_is_refused(make: Callable[[], bytes], fault: str) -> None:
+    with pytest.raises(LibraryError, match=fault):
+        wanted_weights(make(), "graph")
+
+
+def test_weights_are_fed_and_arrays_are_bound_where_they_lie() -> None:
+    assert wanted_weights(GOOD, "graph") == {"w": (2,)}
+    session = open_sessions({"one": GOOD}, {"w": np.array([1.0, 2.0], np.float32)})["one"]
+    found = np.zeros(2, np.float32)
+    Binding(session, {}, {"y": found}).run()
+    np.testing.assert_array_equal(found, [1, 2])
+    with pytest.raises(LibraryError, match="'y' that this version does not know"):
+        Binding(session, {}, {})
