@@ -14,7 +14,7 @@ from dmpel_core.inference.engine import Tick
 from dmpel_core.observation import Observation
 
 WARM_UP = 10  # ticks, after which the window is full
-PICTURES = 16  # different observations, used in turn
+LOOP = 64  # different observations, used in turn; the last one is followed by the first as any other by the next
 PAUSE = 0.002  # [s] before a tick: idle threads of the engine before may still spin
 
 
@@ -50,12 +50,16 @@ class Times:
 
 
 def observations(count: int) -> list[Observation]:
-    """Return random observations."""
+    """Return what a camera sees that moves slowly along a coloured wall, two pixels a tick with a little noise, and an arm that sways."""
     rng = np.random.default_rng(0)
-    return [
-        Observation(*rng.integers(0, 256, (2, 128, 128, 3), dtype=np.uint8), rng.normal(size=7), rng.uniform(0, 0.04, 2))
-        for _ in range(count)
-    ]
+    walls = rng.integers(8, 248, (2, 16, 16, 3)).repeat(8, 1).repeat(8, 2)  # (cameras, 128, 128, 3)
+    phases = rng.uniform(0, 2 * np.pi, 9)
+    found = []
+    for number in range(count):
+        pictures = (np.roll(walls, 2 * number, 2) + rng.integers(-3, 4, walls.shape)).astype(np.uint8)
+        swaying = np.sin(2 * np.pi * number / LOOP + phases)
+        found.append(Observation(*pictures, 0.5 * swaying[:7], 0.02 + 0.02 * swaying[7:]))
+    return found
 
 
 def compete(contestants: Sequence[Contestant], rounds: int, seconds: float, clock: Callable[[], float]) -> Times:
@@ -67,7 +71,7 @@ def compete(contestants: Sequence[Contestant], rounds: int, seconds: float, cloc
         seconds: Stop when this much time has passed [s], though never before the longest interval is over.
         clock: Used for the rate of matrix products.
     """
-    seen, times = observations(PICTURES), Times()
+    seen, times = observations(LOOP), Times()
     least = max(contestant.interval for contestant in contestants) + 1
     begun = 0.0
     for number in range(-WARM_UP, max(rounds, least)):
@@ -75,7 +79,7 @@ def compete(contestants: Sequence[Contestant], rounds: int, seconds: float, cloc
             begun = time.perf_counter()
         if number >= least and time.perf_counter() - begun > seconds:
             break
-        _round(contestants, seen[number % PICTURES], times if number >= 0 else None)
+        _round(contestants, seen[number % LOOP], times if number >= 0 else None)
         if number >= 0:
             times.rate.append(matrix_rate(clock))
     return times

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.rounds import observations
+from benchmarks.rounds import LOOP, observations
 from dmpel_core.inference.engine import Engine
 
 PERIOD = 0.05  # [s]
@@ -41,7 +41,7 @@ def load_under_way(engine: Engine, load: Callable[[int], None], loads: int) -> L
     ticks: list[tuple[float, float]] = []
     spans: list[tuple[float, float]] = []
     loader = threading.Thread(target=_load_in_turn, args=(load, loads, ticks, spans), daemon=True)
-    seen = observations(16)
+    seen = observations(LOOP)
     begun = time.perf_counter()
     number = 0
     loader.start()
