@@ -29,7 +29,7 @@ VARIANTS = {
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Library:
     """A tiny library with five experts and graphs that were written before the first of them."""
-    return make_exported(tmp_path_factory.mktemp("engines") / "library", TINY, 5)
+    return make_exported(tmp_path_factory.mktemp("engines") / "library", TINY_CLIP, 5)
 
 
 def assert_same(library: Library, generation: int, side: int) -> None:
@@ -67,7 +67,7 @@ def test_drawn_actions_follow_the_seed(exported: Library) -> None:
 
 
 def test_an_expert_that_is_not_chosen_changes_no_bit(tmp_path: Path) -> None:
-    library = make_exported(tmp_path / "library", TINY, 4)
+    library = make_exported(tmp_path / "library", TINY_CLIP, 4)
     engine, seen = OnnxEngine(library.path), observations(12)
     engine.set_instruction("open the drawer")
     before = actions(engine, seen)
@@ -93,7 +93,7 @@ def test_the_sentence_is_read_again_only_when_its_experts_change(exported: Libra
 
 
 def test_routing_every_n_ticks_is_what_a_library_may_ask_for(exported: Library, tmp_path: Path) -> None:
-    rarely = make_exported(tmp_path / "library", replace(TINY, mixture_interval=3), 5)
+    rarely = make_exported(tmp_path / "library", replace(TINY_CLIP, mixture_interval=3), 5)
     seen = observations(9)
     expected = actions(OnnxEngine(rarely.path), seen)
     np.testing.assert_array_equal(actions(OnnxEngine(exported.path, savings=Savings(route_every=3)), seen), expected)

@@ -17,7 +17,7 @@ from tests.core.engines import TINY_CLIP, actions, make_exported, observations
 @pytest.fixture
 def exported(tmp_path: Path) -> Library:
     """A tiny library with three experts."""
-    return make_exported(tmp_path / "library", TINY, 3)
+    return make_exported(tmp_path / "library", TINY_CLIP, 3)
 
 
 def test_a_load_takes_over_at_the_next_tick_and_back(exported: Library) -> None:
@@ -74,20 +74,18 @@ def test_caps_hold_for_every_load(exported: Library) -> None:
     engine = OnnxEngine(exported.path, limits=Limits(experts=2))
     with pytest.raises(DmpelError, match="3 experts are more than the cap of 2"):
         engine.load(exported.path, 3)
-    with pytest.raises(DmpelError, match="rank must be 1 to 3"):
-        OnnxEngine(exported.path, limits=Limits(rank=3))
+    with pytest.raises(DmpelError, match="rank must be 1 to 1"):
+        OnnxEngine(exported.path, limits=Limits(rank=1))
     with pytest.raises(DmpelError, match="bytes together"):
         OnnxEngine(exported.path, limits=Limits(total_bytes=1000))
 
 
-def test_two_full_libraries_do_not_fit_at_once(exported: Library, tmp_path: Path) -> None:
-    other = make_exported(tmp_path / "other", TINY, 0)
+def test_a_pool_that_is_full_leaves_the_running_generation(exported: Library) -> None:
     engine, seen = OnnxEngine(exported.path, 1), observations(2)
     engine._current.backbone.pool.capacity, engine._current.backbone.pool._free = 2, [1]
     with pytest.raises(DmpelError, match="all 2 rows"):
         engine.load(exported.path, 3)
     assert engine.tick(seen[0]).generation == 1
-    assert other.generation == 0
 
 
 def test_a_second_load_at_once_is_refused(exported: Library, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +111,7 @@ def test_a_second_load_at_once_is_refused(exported: Library, monkeypatch: pytest
 
 
 def test_another_backbone_starts_a_new_window(exported: Library, tmp_path: Path) -> None:
-    other = make_exported(tmp_path / "other", TINY_CLIP, 2)
+    other = make_exported(tmp_path / "other", TINY, 2)
     engine, seen = OnnxEngine(exported.path), observations(5)
     engine.set_instruction("open the drawer")
     before = actions(engine, seen)
@@ -123,3 +121,32 @@ def test_another_backbone_starts_a_new_window(exported: Library, tmp_path: Path)
     np.testing.assert_array_equal([engine.tick(observation).action for observation in seen], actions(fresh, seen))
     engine.load(exported.path)
     np.testing.assert_array_equal([engine.tick(observation).action for observation in seen], before)
+
+
+def test_ticks_go_on_while_generations_change(exported: Library) -> None:
+    engine, seen, faults = OnnxEngine(exported.path, 3, limits=Limits(experts=5)), observations(1)[0], []
+    alone = {}
+    for generation in (1, 2, 3):
+        single = OnnxEngine(exported.path, generation)
+        single.reset()
+        alone[generation] = single.tick(seen).action
+
+    def change() -> None:
+        try:
+            for number in range(30):
+                engine.load(exported.path, 1 + number % 3)
+        except DmpelError as fault:
+            faults.append(fault)
+
+    loading = threading.Thread(target=change)
+    loading.start()
+    used = set()
+    while loading.is_alive() or not used:
+        engine.reset()
+        tick = engine.tick(seen)
+        used.add(tick.generation)
+        assert tick.coefficients.shape == (6, tick.generation)
+        np.testing.assert_array_equal(tick.action, alone[tick.generation], "a row was written while it was in use")
+    loading.join()
+    assert not faults
+    assert used <= {1, 2, 3}
