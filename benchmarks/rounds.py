@@ -41,7 +41,14 @@ class Contestant:
 
 @dataclass
 class Times:
-    """Seconds of each round: by contestant, on both clocks; and the machine's rate of matrix products in that round [FLOP/s]."""
+    """What the rounds gave.
+
+    Attributes:
+        wall: Seconds of each tick by the wall's clock.
+        cpu: Seconds of each tick that the process computed.
+        rate: Of matrix products, in each round [FLOP/s].
+        off: The largest difference of an action from the first contestant's.
+    """
 
     wall: dict[Contestant, list[float]] = field(default_factory=dict)
     cpu: dict[Contestant, list[float]] = field(default_factory=dict)
