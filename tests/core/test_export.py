@@ -140,8 +140,9 @@ def test_what_no_graph_of_a_library_has_is_refused(make: Callable[[], bytes], fa
 
 def test_weights_are_fed_and_arrays_are_bound_where_they_lie() -> None:
     assert wanted_weights(GOOD, "graph") == {"w": (2,)}
-    session = open_sessions({"one": GOOD}, {"w": np.array([1.0, 2.0], np.float32)})["one"]
-    found = np.zeros(2, np.float32)
+    weight, found = np.array([1.0, 2.0], np.float32), np.zeros(2, np.float32)
+    session = open_sessions({"one": GOOD}, {"w": weight})["one"]
+    weight[:] = 7  # a session must have its own copy: nobody keeps the library's tensors
     Binding(session, {}, {"y": found}).run()
     np.testing.assert_array_equal(found, [1, 2])
     with pytest.raises(LibraryError, match="'y' that this version does not know"):

@@ -34,6 +34,8 @@ class Blocks:
 
     def all(self, x: str, names: list[str]) -> str:
         """Run the blocks of these names on every row; return their sum, before any last norm."""
+        if not names:
+            return x
         normed, mlp = self.graph.norm(x, f"{names[0]}.norm1"), ""
         for number, name in enumerate(names):
             if number:
@@ -55,8 +57,7 @@ class Blocks:
             (wanted rows, width).
         """
         graph, last = self.graph, names[-1]
-        if names[:-1]:
-            x = self.all(x, names[:-1])
+        x = self.all(x, names[:-1])
         normed = graph.norm(x, f"{last}.norm1")
         asking = graph.op("Gather", normed, rows, axis=0)
         y = self._attention(asking, normed, last, bias, causal=False)
