@@ -41,7 +41,7 @@ train: setup
 	scripts/train.sh
 
 bench: setup
-	$(BIN)/python -m benchmarks.tick
+	$(BIN)/python -m benchmarks.engine
 
 setup: $(VENV)/.shared-files
 

@@ -1,1 +1,1 @@
-"""Measurements that a reader can run; no test depends on them."""
+"""Measurements that a reader can run; no test depends on what they measure."""
