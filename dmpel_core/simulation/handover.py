@@ -9,6 +9,7 @@ import numpy as np
 from dmpel_core.inference.engine import Engine
 from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.expert import StuckError
+from dmpel_core.simulation.expert.fingers import held
 
 _FEWEST, _MOST = 15, 160
 """Ticks that the policy acts for, drawn evenly: from its first approach to long after it should have been done."""
@@ -44,18 +45,4 @@ class Handover:
 
 def holds_something(environment: Environment) -> bool:
     """Return whether both fingers touch the same thing."""
-    model, data = environment.model, environment.data
-    touched: dict[str, set[int]] = {"leftfinger": set(), "rightfinger": set()}
-    for contact in data.contact[: data.ncon]:
-        bodies = [int(model.geom_bodyid[geom]) for geom in (contact.geom1, contact.geom2)]
-        for finger, things in touched.items():
-            for body, other in (bodies, bodies[::-1]):
-                if finger in _path(environment, body) and "gripper0" not in _path(environment, other):
-                    things.add(int(model.body_rootid[other]))
-    return bool(touched["leftfinger"] & touched["rightfinger"])
-
-
-def _path(environment: Environment, body: int) -> str:
-    """Return the names of a body and the one that carries it."""
-    model = environment.model
-    return f"{model.body(model.body_parentid[body]).name}/{model.body(body).name}"
+    return bool(held(environment.model, environment.data))

@@ -187,6 +187,35 @@ def test_drifts_last_and_go_to_one_side() -> None:
     assert np.abs(turning[:, :2]).max() < 0.05
 
 
+def test_the_expert_opens_fingers_that_closed_on_nothing(bowl_on_plate: Environment) -> None:
+    class Snap(Perturbation):
+        snapped = 0
+
+        def __call__(self, action: np.ndarray, phase: str) -> np.ndarray:
+            self.snapped += phase == "grasp" and action[6] < 0
+            return np.append(action[:6], 1.0) if 3 < self.snapped < 12 and action[6] < 0 else action
+
+    demonstration = record_episode(
+        bowl_on_plate, bowl_on_plate.task.initial_states[0], attempt=0, disturb=Snap(0.0, np.random.default_rng(0)), longest=250
+    )
+    width = np.ptp(demonstration.gripper, axis=1)
+    early = np.flatnonzero((demonstration.executed_actions[:, 6] > 0) & (demonstration.actions[:, 6] < 0))
+    assert len(early) > 0
+    grasping = np.flatnonzero(demonstration.actions[:, 6] > 0)
+    assert width[early[0] : grasping[0]].min() < 0.03
+    assert width[grasping[0]] > 0.06
+
+
+def test_early_fingers_open_again() -> None:
+    disturb = Perturbation(1e-6, np.random.default_rng(0))
+    down = np.array([0.0, 0, -0.4, 0, 0, 0, -1])
+    closed = np.array([disturb(down, "grasp")[6] for _ in range(1000)]) > 0
+    runs = np.diff(np.flatnonzero(np.diff(np.concatenate([[False], closed, [False]]).astype(int))))[::2]
+    assert len(runs) > 3
+    assert runs.max() <= 30
+    assert not any(disturb(down, "reach")[6] > 0 for _ in range(300))
+
+
 def test_late_fingers_obey_in_the_end_and_the_hand_slows_down() -> None:
     down, close = np.array([0.0, 0, -0.4, 0, 0, 0, -1]), np.array([0.0, 0, 0, 0, 0, 0, 1])
     delays = []

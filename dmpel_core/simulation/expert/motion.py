@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import mujoco
 import numpy as np
 
+from dmpel_core.simulation.expert.fingers import held
 from dmpel_core.simulation.expert.rotations import down, rotation_vector
 
 Actions = Iterator[np.ndarray]
@@ -37,7 +38,7 @@ class Arm:
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Start with the hand open, looking down."""
-        self._data = data
+        self._model, self._data = model, data
         self._site = model.site("gripper0_grip_site").id
         self.phase = "reach"
         self.gripper = OPEN
@@ -53,6 +54,11 @@ class Arm:
         """The distance between the fingers [m]."""
         first, second = (self._data.joint(name).qpos[0] for name in _FINGERS)
         return float(first - second)
+
+    @property
+    def holding(self) -> bool:
+        """Whether both fingers touch the same thing."""
+        return bool(held(self._model, self._data))
 
     @property
     def rotation(self) -> np.ndarray:
@@ -114,6 +120,13 @@ class Arm:
                 if abs(self.opening - before) > _MOVED:
                     break
         for _ in range(ticks):
+            yield self._rest()
+
+    def wait(self, until: Callable[[], bool]) -> Actions:
+        """Stay until something holds, but not for ever."""
+        for _ in range(_LATEST):
+            if until():
+                return
             yield self._rest()
 
     def _rest(self) -> np.ndarray:

@@ -16,17 +16,20 @@ _DRIFT_CHANCE, _DRIFT_TICKS, _DRIFT_STRENGTH = 0.04, (8, 25), (1.5, 6.0)
 A drift of 0.5 carries a hand that corrects 20 times its error [1/m] 2.5 cm off its way.
 """
 _DRIFTING = frozenset({"reach", "grasp", "transport", "place"})
+_SNAP_CHANCE, _SNAP_TICKS = 0.015, (6, 14)
+"""How often, and for how many ticks, the fingers close on the way down to a grasp."""
 _LATE_CHANCE, _LATE_TICKS, _SLOWING = 0.7, (2, 15), (0.3, 0.9)
 """How often the fingers are late, by how many ticks, and what share of its command the hand keeps from one late tick to the next."""
 
 
 class Perturbation:
-    """Noise that grows with the commanded speed, short pushes, long drifts to one side, and fingers that close and open late.
+    """Noise that grows with the commanded speed, short pushes, long drifts to one side, fingers that close too early or obey late.
 
     A drift goes on when the hand has come low, so demonstrations show a hand beside where it should grasp, and the way back; where
     the hand always was over its goal, a policy would learn that the goal is below the hand. While the fingers are late the hand
     goes on as before, ever slower. So demonstrations show a hand that rests where it should have closed, too low perhaps, with
-    closing as what to do: a policy that misses its moment does not wait for ever.
+    closing as what to do: a policy that misses its moment does not wait for ever. Fingers that close too early show how to go on
+    from an empty hand.
     """
 
     def __init__(self, level: float, rng: np.random.Generator) -> None:
@@ -41,6 +44,7 @@ class Perturbation:
         self._ticks_left = 0
         self._push = np.zeros(6)
         self._drift_left, self._drift = 0, np.zeros(6)
+        self._snap_left = 0
         self._executed = np.zeros(7)
         self._late, self._slowing = 0, 0.0
 
@@ -49,7 +53,18 @@ class Perturbation:
         if self._level <= 0:
             return action
         self._executed = self._shaken(self._delayed(action), phase)
-        return self._executed
+        return np.append(self._executed[:6], self._snapped(self._executed[6], phase))
+
+    def _snapped(self, gripper: float, phase: str) -> float:
+        """Return the command to the fingers: closed for a while, now and then, where they shall be open on the way down."""
+        if phase != "grasp" or gripper > 0:
+            self._snap_left = 0
+        elif self._snap_left == 0 and self._rng.random() < _SNAP_CHANCE:
+            self._snap_left = int(self._rng.integers(*_SNAP_TICKS))
+        if self._snap_left == 0:
+            return gripper
+        self._snap_left -= 1
+        return 1.0
 
     def _delayed(self, action: np.ndarray) -> np.ndarray:
         """Return the action, or while the fingers are late what was executed before, slower."""

@@ -13,7 +13,8 @@ _CARRY_CLEARANCE = 0.035
 _REACH_CLEARANCE = 0.05
 _OVER = 0.015
 """How far beside the grasp the hand may be when it goes straight down [m]."""
-_ASTRAY, _DESCENTS = 0.013, 4
+_ASTRAY, _OPEN_ENOUGH = 0.013, 0.06
+_TRIES, _DESCENTS = 3, 5
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,16 @@ def pick(
     Raises:
         StuckError: There is no grasp, or the object slipped.
     """
-    grasps = plan_grasps(scene, name, choice + 1, prefer, None if spot is None else _way_to(spot, scene, name))
-    if not grasps:
-        raise StuckError(f"no grasp of {name} is free of collisions")
-    grasp = grasps[choice % len(grasps)]
-    yield from _approach(arm, scene, grasp.position, grasp.rotation)
-    start = scene.position(name)[2]
-    yield from arm.hold(9, CLOSE)
+    for _ in range(_TRIES):
+        grasps = plan_grasps(scene, name, choice + 1, prefer, None if spot is None else _way_to(spot, scene, name))
+        if not grasps:
+            raise StuckError(f"no grasp of {name} is free of collisions")
+        grasp = grasps[choice % len(grasps)]
+        yield from _approach(arm, scene, grasp.position, grasp.rotation)
+        start = scene.position(name)[2]
+        yield from arm.hold(9, CLOSE)
+        if arm.holding:
+            break
     arm.phase = "lift"
     yield from arm.move(arm.position + [0, 0, lift], grasp.rotation, within=0.01, ticks=40, speed=0.5)
     rise = scene.position(name)[2] - start
@@ -89,18 +93,30 @@ def _approach(arm: Arm, scene: Scene, grip: np.ndarray, rotation: np.ndarray) ->
 
 
 def _descend(arm: Arm, grip: np.ndarray, rotation: np.ndarray) -> Actions:
-    """Go straight down to the grip; a hand that drifted aside on the way goes up again first, for low fingers would push the object."""
+    """Go straight down to the grip, around what disturbs it.
+
+    A hand that drifted aside goes up again first, for low fingers would push the object. Fingers that closed on nothing open where
+    they are; when they closed on something, that is the grasp.
+    """
 
     def astray() -> bool:
         return bool(np.linalg.norm((arm.position - grip)[:2]) > _ASTRAY)
 
+    def closed() -> bool:
+        return arm.opening < _OPEN_ENOUGH
+
     arm.phase, arm.rotation_goal = "grasp", rotation
     for _ in range(_DESCENTS):
-        yield from arm.move(grip + [0, 0, 0.03], rotation, speed=0.7)
-        yield from arm.move(grip, rotation, within=0.004, ticks=40, speed=0.4, until=astray)
-        if not astray():
+        if closed():
+            yield from arm.wait(until=lambda: arm.holding or not closed())
+            if arm.holding:
+                return
+        yield from arm.move(grip + [0, 0, 0.03], rotation, speed=0.7, until=closed)
+        yield from arm.move(grip, rotation, within=0.004, ticks=40, speed=0.4, until=lambda: astray() or closed())
+        if not (astray() or closed()):
             return
-        yield from arm.raise_to(grip[2] + _REACH_CLEARANCE, within=0.01, ticks=20)
+        if astray():
+            yield from arm.raise_to(grip[2] + _REACH_CLEARANCE, within=0.01, ticks=20)
 
 
 def _is_over(arm: Arm, grip: np.ndarray) -> bool:
