@@ -25,13 +25,15 @@ class TickStatistics:
         self.ticks = 0
         self.overruns = 0
         self.holds: Counter[str] = Counter()
+        self.limits: Counter[str] = Counter()
         self._compute: deque[float] = deque(maxlen=WINDOW)
         self._age: deque[float] = deque(maxlen=WINDOW)
 
-    def acted(self, compute_ms: float, age_ms: float, overrun: bool) -> None:
-        """Count one action."""
+    def acted(self, compute_ms: float, age_ms: float, overrun: bool, limited: Sequence[str] = ()) -> None:
+        """Count one action and the limits that bit on it."""
         self.ticks += 1
         self.overruns += overrun
+        self.limits.update(limited)
         self._compute.append(compute_ms)
         self._age.append(age_ms)
 
@@ -44,5 +46,6 @@ class TickStatistics:
         compute, age = percentiles(self._compute), percentiles(self._age)
         shown = {"ticks": str(self.ticks), "overruns": str(self.overruns), "holds": str(self.holds.total())}
         shown |= {f"holds_{kind}": str(count) for kind, count in sorted(self.holds.items())}
+        shown |= {f"limited_by_{name}": str(count) for name, count in sorted(self.limits.items())}
         shown |= {f"compute_{name}_ms": str(value) for name, value in compute.items()}
         return shown | {f"observation_age_{name}_ms": str(value) for name, value in age.items()}
