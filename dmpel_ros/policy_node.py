@@ -79,6 +79,7 @@ class PolicyNode(ManagedNode):
         self._told: tuple[object, ...] = ()
         self._reported_generation = -1
         self._offer_services()
+        self._tell()
         if read(self, "autostart"):
             self.start()
 
@@ -165,7 +166,6 @@ class PolicyNode(ManagedNode):
 
     def _refuse(self, fault: DmpelError) -> TransitionCallbackReturn:
         self._fault = fault
-        self.get_logger().error(str(fault))
         return TransitionCallbackReturn.FAILURE
 
     # Requests, in the executor's thread or a worker's.
@@ -318,7 +318,7 @@ class PolicyNode(ManagedNode):
     def _tell(self) -> None:
         """Publish the condition on ~/status where it is another one than before."""
         level, message, values = self._condition()
-        told = level, values["state"], values["kind"]
+        told = level, values["state"], values["kind"], "" if self._active else message  # a hold's numbers change on every tick
         if told == self._told:
             return
         self._told = told

@@ -52,7 +52,7 @@ INPUTS = (
     Parameter("compressed_pictures", False, "Whether the cameras send sensor_msgs/CompressedImage (JPEG or PNG).", read_only=True),
     Parameter("max_picture_age", 0.1, "Oldest picture that is acted on [s].", 0.001, 10.0, read_only=True),
     Parameter("max_joints_age", 0.1, "Oldest joint state that is acted on [s].", 0.001, 10.0, read_only=True),
-    Parameter("max_input_skew", 0.04, "Largest difference between the stamps of one observation's inputs [s].", 0.0, 1.0, read_only=True),
+    Parameter("max_input_skew", 0.08, "Largest difference between the stamps of one observation's inputs [s].", 0.0, 1.0, read_only=True),
     Parameter(
         "frozen_motion", 0.05, "A picture that stays the same while a joint moves this far is frozen [rad]; 0.0 turns the check off.",
         0.0, 1.0, read_only=True,

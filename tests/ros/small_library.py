@@ -10,7 +10,6 @@ from tests.ros.fakes import SIZE
 
 MODULE = Module("image.one", "image", 4, 4, 2)
 OBSERVATION = {
-    "cameras": {"agentview": [SIZE, SIZE, 3], "eye_in_hand": [SIZE, SIZE, 3]},
     "image_orientation": "upright",
     "joints": 7,
     "gripper": 2,
@@ -19,10 +18,11 @@ OBSERVATION = {
 }
 
 
-def make_small_library(path: Path, experts: int = 3, seed: int = 0) -> Library:
+def make_small_library(path: Path, experts: int = 3, seed: int = 0, size: int = SIZE) -> Library:
     """Write a library with one generation per expert, and generation 0."""
     backbone = {"weight": np.full((4, 4), seed, np.float32)}
-    library = create_library(path, backbone=backbone, policy={}, modules=[MODULE], text_encoder={}, observation=OBSERVATION)
+    observation = OBSERVATION | {"cameras": {name: [size, size, 3] for name in ("agentview", "eye_in_hand")}}
+    library = create_library(path, backbone=backbone, policy={}, modules=[MODULE], text_encoder={}, observation=observation)
     for number in range(1, experts + 1):
         library = add_expert(
             library,
