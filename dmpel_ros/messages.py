@@ -91,7 +91,7 @@ def from_compressed(message: CompressedImage, size: int) -> np.ndarray:
         with Pillow.open(io.BytesIO(message.data), formats=("JPEG", "PNG")) as picture:
             _check_size(*picture.size, size)  # before the pixels are decoded: a small file may unfold into gigabytes
             return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises on broken files
+    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:  # what Pillow raises on broken files
         raise MessageError(f"the picture of format '{message.format}' cannot be decoded as JPEG or PNG: {error}") from error
 
 

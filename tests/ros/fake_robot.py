@@ -21,7 +21,7 @@ from dmpel_ros.bridge_node import JOINTS
 from tests.ros.fakes import POSE, SIZE
 from tests.ros.recording import status_values
 
-PATIENCE = 30.0
+PATIENCE = 100.0
 """How long anything may take on a busy machine [s]; nothing is asserted about time."""
 
 PERIOD = 0.05

@@ -80,6 +80,9 @@ def test_every_executable_exists(resolve: Resolve) -> None:
     ("name", "table"),
     [
         ("policy.yaml", policy_parameters.PARAMETERS),
+        ("forward_position.yaml", policy_parameters.PARAMETERS),
+        ("joint_trajectory.yaml", policy_parameters.PARAMETERS),
+        ("servo.yaml", policy_parameters.PARAMETERS),
         ("simulation.yaml", bridge_node.PARAMETERS),
     ],
 )
