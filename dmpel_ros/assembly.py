@@ -39,13 +39,17 @@ class Assembly:
 
 
 class Connections:
-    """The subscriptions and publishers that a node has while it is configured."""
+    """The subscriptions and publishers that a node has while it is configured.
+
+    Attributes:
+        arm: Publishes on the first command topic.
+        gripper: Publishes on the second.
+    """
 
     def __init__(self, node: Node, inbox: Inbox, inputs: dict[str, type], commands: dict[str, type]) -> None:
-        """Connect: messages of `inputs` go to the inbox, `commands` are to be published on; both are types by topic."""
+        """Connect: messages of `inputs` go to the inbox, the two `commands` are to be published on; both are types by topic."""
         self._node = node
-        self.commands = commands
-        self.publishers = [node.create_publisher(kind, topic, qos.COMMAND) for topic, kind in commands.items()]
+        self.arm, self.gripper = self._publishers = [node.create_publisher(kind, topic, qos.COMMAND) for topic, kind in commands.items()]
         self._subscriptions = [self._subscribe(inbox, topic, kind) for topic, kind in inputs.items()]
 
     def _subscribe(self, inbox: Inbox, topic: str, kind: type) -> object:
@@ -56,7 +60,7 @@ class Connections:
 
     def close(self) -> None:
         """Disconnect."""
-        for publisher in self.publishers:
+        for publisher in self._publishers:
             self._node.destroy_publisher(publisher)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
@@ -83,6 +87,7 @@ def assemble(
     output = robot.output_settings(node, chain)
     arm, hand = read(node, "command_topic"), read(node, "gripper_topic")
     commands = {arm: command_type(output.output), hand: Float64MultiArray}
+    gripper = Gripper(*robot.gripper_commands(node))
     engine = load()
     warm_up(engine, read(node, "image_size"), len(read(node, "arm_joints")), len(read(node, "finger_joints")))
     vigil = Vigil(inbox, robot.max_ages(node, topics), read(node, "frozen_motion"))
@@ -98,8 +103,8 @@ def assemble(
         control,
         senses,
         skills,
-        make_output(output, connections.publishers[0].publish),
-        Gripper(connections.publishers[1].publish, *robot.gripper_commands(node)),
+        make_output(output, connections.arm.publish),
+        gripper,
         Preflight(node, senses, inbox, commands, strict=read(node, "strict_preflight")),
         connections,
     )

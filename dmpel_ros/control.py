@@ -125,7 +125,7 @@ class Controller:
 
     def tick(self) -> Acted | Held:
         """Act on the newest inputs, or say why not."""
-        outcome = self._outcome()
+        outcome = self._unless_stopped(self._outcome())
         if isinstance(outcome, Acted):
             self._faults = 0
             return outcome
@@ -134,6 +134,12 @@ class Controller:
         if self._stopped is None and 0 < self._patience.faults <= self._faults:
             self._stopped = f"{self._faults} faulty ticks in a row, the last one: {outcome.reason}; call ~/clear when it is mended"
         return outcome
+
+    def _unless_stopped(self, outcome: Acted | Held) -> Acted | Held:
+        """Drop an action if a stop was asked for while it was computed."""
+        with self._requests:
+            stop = self._wanted.get("stop")
+        return outcome if stop is None else Held("stopped", stop)
 
     def _outcome(self) -> Acted | Held:
         began = time.perf_counter()

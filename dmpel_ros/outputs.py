@@ -138,20 +138,20 @@ def to_trajectory(names: list[str], target: np.ndarray, seconds: float) -> Joint
 class Gripper:
     """Finger commands: the policy's -1 opens and +1 closes; between them lies a straight line."""
 
-    def __init__(self, publish: Publish, opened: np.ndarray, closed: np.ndarray) -> None:
-        """Send numbers between two commands, (fingers,) each, in the gripper controller's unit.
+    def __init__(self, opened: np.ndarray, closed: np.ndarray) -> None:
+        """Give numbers between two commands, (fingers,) each, in the gripper controller's unit.
 
         Raises:
             DmpelError: They are not of one length.
         """
         if opened.shape != closed.shape or not opened.size:
             raise DmpelError(f"'gripper_open' has {opened.size} numbers and 'gripper_closed' {closed.size}: give one per actuated finger")
-        self._publish, self._opened, self._closed = publish, opened, closed
+        self._opened, self._closed = opened, closed
 
-    def act(self, action: float) -> None:
-        """Send the command for the gripper's part of an action, in [-1, 1]."""
+    def command(self, action: float) -> Float64MultiArray:
+        """Return the command for the gripper's part of an action, in [-1, 1]."""
         share = 0.5 * (action + 1.0)
-        self._publish(Float64MultiArray(data=[float(x) for x in self._opened + share * (self._closed - self._opened)]))
+        return Float64MultiArray(data=[float(x) for x in self._opened + share * (self._closed - self._opened)])
 
 
 COMMANDS: dict[str, type] = {"twist": TwistStamped, "positions": Float64MultiArray, "trajectory": JointTrajectory}

@@ -9,7 +9,8 @@ moves the arm: the node holds, says why on ~/status and /diagnostics, and goes o
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,9 @@ LoadEngine = Callable[[Path, int | None, int], Engine]
 
 SOURCES = ("agentview", "eye_in_hand", "joints")
 
+PATIENCE = 2.0
+"""How long a request waits for the tick that is under way [s]; one that hangs finds the arm stopped when it ends."""
+
 QUIET = 2.0
 """In simulated time, after how long without any message the node says that the simulation rests [s of wall time]."""
 
@@ -70,9 +74,10 @@ class PolicyNode(ManagedNode):
         self._topics = {source: read(self, f"{source}_topic") for source in SOURCES}
         self._inbox = Inbox(tuple(self._topics.values()), read(self, "max_input_skew"))
         self._telemetry = Telemetry(self, self._period)
-        self._stepping = threading.Lock()  # held for one tick, and by whoever wants the arm to hold from now on
+        self._stepping = threading.Lock()  # held for one tick
+        self._telling = threading.Lock()  # both threads tell, and the last word must be the latest
         self._parts: Assembly | None = None
-        self._active = False
+        self._active = threading.Event()
         self._early_instruction: str | None = None
         self._outcome: Acted | Held | None = None
         self._tick_began: float | None = None
@@ -116,7 +121,8 @@ class PolicyNode(ManagedNode):
         if self._early_instruction is not None:
             self._parts.control.request("instruction", self._early_instruction)
         self._fault = self._early_instruction = None
-        self._report_library(self._parts)
+        with self._between_ticks():
+            self._report_library(self._parts)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, _: LifecycleState) -> TransitionCallbackReturn:
@@ -130,13 +136,14 @@ class PolicyNode(ManagedNode):
             parts.control.request(what)
         self._apply_requests()
         with self._stepping:
-            self._active, self._fault, self._outcome = True, None, None
+            self._fault = self._outcome = None
+            self._active.set()
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Hold; when this is answered no further action is published."""
-        with self._stepping:
-            self._active = False
+        self._active.clear()
+        with self._between_ticks():
             self._hold_arm()
         return TransitionCallbackReturn.SUCCESS
 
@@ -156,10 +163,12 @@ class PolicyNode(ManagedNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _free(self) -> None:
-        with self._stepping:
-            if self._active:
+        was_active = self._active.is_set()
+        self._active.clear()
+        with self._between_ticks():
+            if was_active:
                 self._hold_arm()
-            parts, self._parts, self._active, self._outcome = self._parts, None, False, None
+            parts, self._parts, self._outcome = self._parts, None, None
         if parts is not None:
             parts.connections.close()
         self._inbox.clear()
@@ -167,6 +176,16 @@ class PolicyNode(ManagedNode):
     def _refuse(self, fault: DmpelError) -> TransitionCallbackReturn:
         self._fault = fault
         return TransitionCallbackReturn.FAILURE
+
+    @contextmanager
+    def _between_ticks(self) -> Iterator[None]:
+        """Let the tick that is under way end first, unless it hangs."""
+        ended = self._stepping.acquire(timeout=PATIENCE)
+        try:
+            yield
+        finally:
+            if ended:
+                self._stepping.release()
 
     # Requests, in the executor's thread or a worker's.
 
@@ -201,9 +220,9 @@ class PolicyNode(ManagedNode):
         return "the observation window is forgotten before the next tick"
 
     def _stop(self, parts: Assembly) -> str:
-        with self._stepping:  # a tick that is under way ends first
-            parts.control.request("stop", "somebody called ~/stop; call ~/clear to go on")
-        return "no further action is published until ~/clear"
+        parts.control.request("stop", "somebody called ~/stop; call ~/clear to go on")
+        with self._between_ticks():
+            return "no further action is published until ~/clear"
 
     def _clear(self, parts: Assembly) -> str:
         parts.control.request("clear")
@@ -257,27 +276,32 @@ class PolicyNode(ManagedNode):
 
     def _apply_requests(self) -> None:
         with self._stepping:
-            if self._parts is not None and self._parts.control.apply_requests():
-                self._report_library(self._parts)
+            parts = self._parts
+            if parts is not None and parts.control.apply_requests():
+                self._report_library(parts)
 
     def step(self) -> Acted | Held | None:
         """Do one tick: act and publish, or hold and tell why; None while the node is not active."""
         self._apply_requests()
         with self._stepping:
-            if self._parts is None or not self._active:
+            parts = self._parts
+            if parts is None or not self._active.is_set():
                 return None
             self._tick_began = time.monotonic()
-            self._outcome = outcome = self._parts.control.tick()
+            outcome = parts.control.tick()
             self._tick_began = None
+            if not self._active.is_set():  # since this tick began
+                return None
+            self._outcome = outcome
             if isinstance(outcome, Held):
                 self._hold(outcome)
             else:
-                self._act(self._parts, outcome)
+                self._act(parts, outcome)
         return outcome
 
     def _act(self, parts: Assembly, acted: Acted) -> None:
         """Publish the gripper first: the arm's command carries the stamp, so whoever has it has the whole action."""
-        parts.gripper.act(float(acted.tick.action[6]))
+        parts.connections.gripper.publish(parts.gripper.command(float(acted.tick.action[6])))
         parts.output.act(acted)
         self._telemetry.tick(acted, parts.engine.expert_names)
         if acted.tick.generation != self._reported_generation:
@@ -290,8 +314,8 @@ class PolicyNode(ManagedNode):
         self._tell()
 
     def _hold_arm(self) -> None:
-        assert self._parts is not None
-        self._parts.output.hold(self._measured(self._parts), self._now())
+        if self._parts is not None:
+            self._parts.output.hold(self._measured(self._parts), self._now())
 
     def _measured(self, parts: Assembly) -> np.ndarray | None:
         """Return where the arm was last seen, (joints,) [rad], or None."""
@@ -317,12 +341,13 @@ class PolicyNode(ManagedNode):
 
     def _tell(self) -> None:
         """Publish the condition on ~/status where it is another one than before."""
-        level, message, values = self._condition()
-        told = level, values["state"], values["kind"], "" if self._active else message  # a hold's numbers change on every tick
-        if told == self._told:
-            return
-        self._told = told
-        self._telemetry.status(level, message, values)
+        with self._telling:
+            level, message, values = self._condition()
+            told = level, values["state"], values["kind"], "" if self._active.is_set() else message  # a hold's numbers change all the time
+            if told == self._told:
+                return
+            self._told = told
+            self._telemetry.status(level, message, values)
         if level != DiagnosticStatus.OK:
             self.get_logger().warning(message)
 
@@ -338,7 +363,7 @@ class PolicyNode(ManagedNode):
     def _doing(self) -> tuple[bytes, str, str]:
         """Return level, kind and message."""
         began, outcome = self._tick_began, self._outcome
-        if not self._active:
+        if not self._active.is_set():
             return (DiagnosticStatus.OK, "", self.state) if self._fault is None else (DiagnosticStatus.ERROR, "refused", str(self._fault))
         if began is not None and time.monotonic() - began > 1.0:
             return DiagnosticStatus.ERROR, "engine", f"the engine has been computing one tick for {time.monotonic() - began:.0f} s"

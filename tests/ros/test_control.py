@@ -262,3 +262,11 @@ def test_a_reset_reaches_the_engine_before_the_next_tick(bench: Bench) -> None:
     bench.controller.apply_requests()
     assert bench.engine.resets == 1
     assert not bench.controller.unseen()  # the last observation of the old episode is none of the new one
+
+
+def test_a_stop_that_comes_while_the_engine_computes_drops_the_action(bench: Bench) -> None:
+    bench.put(0)
+    bench.engine.pause = lambda: bench.controller.request("stop", "somebody said so")
+    assert bench.held() == Held("stopped", "somebody said so")
+    bench.controller.apply_requests()
+    assert bench.held() == Held("stopped", "somebody said so")

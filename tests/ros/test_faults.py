@@ -325,9 +325,9 @@ def test_a_storm_of_parameters_and_requests_does_not_stop_it(robot: FakeRobot) -
 
 
 def test_faults_in_a_row_stop_it_until_cleared(bench: Bench) -> None:
-    robot = restart(bench, max_faults=5)
+    robot = restart(bench, max_faults=60)
     with broken(robot, nothing, "agentview"):
-        robot.holds("stopped", "5 faulty ticks in a row")
+        robot.holds("stopped", "60 faulty ticks in a row")
     robot.holds("stopped")
     robot.call("clear")
     robot.moves()

@@ -52,7 +52,13 @@ def loop(domain: int) -> Iterator[Loop]:
             stack.callback(thread.join)
         stack.callback(context.try_shutdown)
         evaluator.wait_for_nodes()
-        everything = [bridge._agentview, bridge._eye_in_hand, bridge._joints, bridge._time_publisher, *policy._parts.connections.publishers]
+        everything = [
+            bridge._agentview,
+            bridge._eye_in_hand,
+            bridge._joints,
+            bridge._time_publisher,
+            *policy._parts.connections._publishers,
+        ]
         evaluator._wait(
             lambda: all(publisher.get_subscription_count() for publisher in everything), 10.0, "the nodes have not found each other"
         )

@@ -109,11 +109,9 @@ def test_a_trajectory_is_one_point_by_name_to_reach_at_once() -> None:
 
 @pytest.mark.parametrize(("action", "command"), [(-1.0, [0.04, 0.03]), (1.0, [0.0, 0.01]), (0.0, [0.02, 0.02])])
 def test_the_gripper_goes_from_open_to_closed(action: float, command: list[float]) -> None:
-    sent: list[Any] = []
-    Gripper(sent.append, np.array([0.04, 0.03]), np.array([0.0, 0.01])).act(action)
-    np.testing.assert_allclose(sent[0].data, command)
+    np.testing.assert_allclose(Gripper(np.array([0.04, 0.03]), np.array([0.0, 0.01])).command(action).data, command)
 
 
 def test_a_gripper_without_fingers_is_refused() -> None:
     with pytest.raises(DmpelError, match="'gripper_open' has 0 numbers"):
-        Gripper(lambda _: None, np.zeros(0), np.zeros(0))
+        Gripper(np.zeros(0), np.zeros(0))

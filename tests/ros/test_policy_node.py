@@ -211,6 +211,18 @@ def test_it_waits_for_each_transition_and_obeys_no_other(make: Make) -> None:
     assert node.state == "finalized"
 
 
+@pytest.mark.fault
+def test_an_action_that_is_computed_while_the_node_is_deactivated_is_dropped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmpel_ros.policy_node.PATIENCE", 0.01)
+    node = make()
+    node._on_instruction(String(data="put it there"))
+    node._parts.engine.action[0] = 0.5
+    node._parts.engine.pause = lambda: change(node, DEACTIVATE)  # as the executor does while the tick hangs
+    give(node)
+    assert node.step() is None
+    assert not {TWIST, GRIPPER} & set(node.topics())
+
+
 def test_configuring_warms_up_and_forgets_it(make: Make) -> None:
     engine = make()._parts.engine
     assert engine.observations[0].agentview.shape == (SIZE, SIZE, 3)
