@@ -337,9 +337,9 @@ def restart(bench: Bench, **parameters: Any) -> FakeRobot:
     """End the policy that runs and start one with other parameters, up to an arm that moves."""
     if bench.process.poll() is None:
         bench.end()
+    bench.robot.instruct("move")  # latched: the new policy would find the old one's instruction
     bench.start(**parameters)
     bench.bring_up()
-    bench.robot.instruct("move")
     bench.robot.moves()
     return bench.robot
 
