@@ -8,6 +8,7 @@ import numpy as np
 from rclpy.node import Node
 from std_msgs.msg import Float64MultiArray
 
+from dmpel_core.errors import DmpelError
 from dmpel_core.inference.engine import Engine
 from dmpel_core.observation import Observation
 from dmpel_ros import messages, qos, robot
@@ -86,6 +87,8 @@ def assemble(
     senses, chain, settings = robot.senses(node, topics), robot.chain(node), robot.limits(node)
     output = robot.output_settings(node, chain)
     arm, hand = read(node, "command_topic"), read(node, "gripper_topic")
+    if arm == hand:
+        raise DmpelError(f"'command_topic' and 'gripper_topic' are both {arm}: give each controller its own")
     commands = {arm: command_type(output.output), hand: Float64MultiArray}
     gripper = Gripper(*robot.gripper_commands(node))
     engine = load()

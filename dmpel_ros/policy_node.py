@@ -252,18 +252,21 @@ class PolicyNode(ManagedNode):
     # The loop, in the main thread.
 
     def run(self) -> None:
-        """Tick until the context is shut down."""
+        """Tick until the context is shut down, then say how it went."""
         deadline = time.perf_counter()
-        with until_shutdown(self.context):
-            while self.context.ok():
-                deadline = max(deadline + self._period, time.perf_counter())
-                due = self._wait(deadline)
-                self.step() if due else self._apply_requests()
+        try:
+            with until_shutdown(self.context):
+                while self.context.ok():
+                    deadline = max(deadline + self._period, time.perf_counter())
+                    due = self._wait(deadline)
+                    self.step() if due else self._apply_requests()
+        finally:
+            print(f"{self.get_name()}: {self._telemetry.statistics.report(1.0 / self._period)}", flush=True)
 
     def _wait(self, deadline: float) -> bool:
         """Sleep until it is time to tick; return False when there is nothing to tick on because simulated time rests."""
         remaining, parts = deadline - time.perf_counter(), self._parts
-        if not self._simulated or parts is None:
+        if not self._simulated or parts is None or not self._active.is_set():
             self._inbox.wait(lambda: not self.context.ok(), remaining)
             return self.context.ok()
         if self._inbox.wait(parts.control.unseen, remaining):

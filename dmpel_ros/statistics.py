@@ -41,6 +41,13 @@ class TickStatistics:
         """Count one tick without an action."""
         self.holds[kind] += 1
 
+    def report(self, rate: float) -> str:
+        """Return one line about all ticks, for when the node stops; `rate` is the target [Hz]."""
+        compute, age = percentiles(self._compute), percentiles(self._age)
+        times = f"compute p50/p95/max {compute['p50']}/{compute['p95']}/{compute['max']} ms, observation age p95 {age['p95']} ms"
+        kinds = "".join(f", {count} {kind}" for kind, count in sorted(self.holds.items()))
+        return f"{self.ticks} actions at {rate:g} Hz, {self.overruns} overruns, {times}; {self.holds.total()} holds{kinds}"
+
     def values(self) -> dict[str, str]:
         """Return what /diagnostics shows, by name; times in [ms]."""
         compute, age = percentiles(self._compute), percentiles(self._age)

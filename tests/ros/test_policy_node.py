@@ -165,7 +165,7 @@ def test_limits_that_bite_are_counted(make: Make) -> None:
     assert status_values(node.on("/diagnostics")[-1].status[0])["limited_by_value"] == "1"
 
 
-def test_on_a_robot_it_ticks_on_deadlines_until_the_shutdown(domain: int) -> None:
+def test_on_a_robot_it_ticks_on_deadlines_until_the_shutdown(domain: int, capsys: pytest.CaptureFixture[str]) -> None:
     context = Context()
     rclpy.init(context=context, domain_id=domain)
     values = for_the_simulation(max_picture_age=5.0, max_joints_age=5.0, rate=100.0)
@@ -183,6 +183,7 @@ def test_on_a_robot_it_ticks_on_deadlines_until_the_shutdown(domain: int) -> Non
     assert len(node.on(TWIST)) == 3
     assert time.perf_counter() - began >= 0.03  # one period before each tick
     assert status_values(node.on("~/library")[-1])["instruction"] == "put it there"
+    assert "policy: 3 actions at 100 Hz" in capsys.readouterr().out
     node.destroy_node()
 
 
@@ -221,6 +222,17 @@ def test_an_action_that_is_computed_while_the_node_is_deactivated_is_dropped(mak
     give(node)
     assert node.step() is None
     assert not {TWIST, GRIPPER} & set(node.topics())
+
+
+def test_only_an_active_node_wakes_for_its_inputs(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = make(use_sim_time=True)
+    give(node)
+    woken: list[bool] = []
+    monkeypatch.setattr(node._inbox, "wait", lambda ready, timeout: woken.append(ready()) or woken[-1])
+    node._wait(time.perf_counter())
+    change(node, DEACTIVATE)
+    node._wait(time.perf_counter())
+    assert woken == [True, False]  # it would spin on inputs that no tick takes
 
 
 def test_configuring_warms_up_and_forgets_it(make: Make) -> None:
@@ -285,6 +297,7 @@ def test_a_strict_activation_needs_inputs_and_listeners(make: Make) -> None:
         ({"action_limit": [1.0, 1.0]}, "'action_limit' must be 6 finite numbers"),
         ({"gripper_open": [1.0, 2.0]}, "'gripper_open' has 2 numbers and 'gripper_closed' 1"),
         ({"library": "nowhere"}, "no library 'nowhere'"),
+        ({"gripper_topic": TWIST}, "'command_topic' and 'gripper_topic' are both"),
     ],
 )
 def test_parameters_that_make_no_sense_end_an_autostart(make: Make, values: dict, words: str) -> None:
