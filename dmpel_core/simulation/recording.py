@@ -14,7 +14,7 @@ SETTLE_TICKS = 5
 """Idle ticks after a reset, in which objects come to rest; not recorded, as in LIBERO's own files."""
 _MOST_SETTLE_TICKS, _AT_REST = 40, 0.05
 """Some stored states drop objects from 6 cm: wait longer until nothing moves faster than this [m/s, rad/s]."""
-_RELEASE_TICKS = 5
+_RELEASE_TICKS, _OPENED = 5, 0.005
 _HOLDING = frozenset({"grasp", "lift", "transport", "place", "push"})
 
 Disturb = Callable[[np.ndarray, str], np.ndarray]
@@ -67,7 +67,7 @@ def record_episode(
     expert = Expert(environment.model, environment.data, environment.task.goal, attempt)
     ticks: list[dict[str, np.ndarray]] = []
     phases: list[str] = []
-    while not (environment.success() and _let_go(phases)):
+    while not (environment.success() and _let_go(phases, ticks)):
         action = expert.act()
         if action is None or len(ticks) >= longest:
             raise StuckError(f"{environment.task.instruction!r} is not solved after {len(ticks)} ticks")
@@ -80,10 +80,16 @@ def record_episode(
     return Demonstration(**_stacked(ticks), phases=numbers, phase_names=PHASES, initial_state=np.array(state), attributes=notes)
 
 
-def _let_go(phases: list[str]) -> bool:
+def _let_go(phases: list[str], ticks: list[dict[str, np.ndarray]]) -> bool:
+    """Say whether the hand holds nothing: where it was told to let go it must have begun to, since fingers may be late."""
     if not phases or phases[-1] in _HOLDING:
         return False
-    return phases[-1] != "release" or phases[-_RELEASE_TICKS:] == ["release"] * _RELEASE_TICKS
+    if phases[-1] != "release":
+        return True
+    if phases[-_RELEASE_TICKS:] != ["release"] * _RELEASE_TICKS:
+        return False
+    before, after = (float(np.ptp(ticks[tick]["gripper"])) for tick in (-_RELEASE_TICKS, -1))
+    return after - before > _OPENED
 
 
 def _observed(environment: Environment) -> dict[str, np.ndarray]:

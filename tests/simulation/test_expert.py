@@ -49,7 +49,7 @@ def test_bowl_is_put_on_the_plate_and_let_go(bowl_on_plate: Environment) -> None
 
 def test_disturbed_episode_is_labelled_with_clean_actions_at_what_was_seen(bowl_on_plate: Environment) -> None:
     asked: list[tuple[np.ndarray, np.ndarray]] = []
-    disturb = Perturbation(0.1, np.random.default_rng(1))
+    disturb = Perturbation(0.05, np.random.default_rng(2))
 
     def remember(action: np.ndarray, phase: str) -> np.ndarray:
         asked.append((action, bowl_on_plate.state()))
@@ -173,6 +173,51 @@ def test_perturbation_spares_precise_phases() -> None:
         disturb = Perturbation(0.1, np.random.default_rng(0))
         spread[phase] = np.std([disturb(action, phase)[0] for _ in range(300)])
     assert spread["turn"] < 0.2 * spread["reach"]
+
+
+def test_drifts_last_and_go_to_one_side() -> None:
+    disturb = Perturbation(0.1, np.random.default_rng(3))
+    still = np.array([0.0, 0, 0, 0, 0, 0, -1])
+    executed = np.array([disturb(still, "grasp") for _ in range(600)])
+    sideways = np.linalg.norm(executed[:, :2], axis=1)
+    smooth = np.convolve(sideways, np.ones(8) / 8, "valid")
+    assert smooth.max() > 0.2
+    assert np.median(sideways) < 0.5
+    turning = np.array([disturb(still, "turn") for _ in range(600)])
+    assert np.abs(turning[:, :2]).max() < 0.05
+
+
+def test_late_fingers_obey_in_the_end_and_the_hand_slows_down() -> None:
+    down, close = np.array([0.0, 0, -0.4, 0, 0, 0, -1]), np.array([0.0, 0, 0, 0, 0, 0, 1])
+    delays = []
+    for seed in range(40):
+        disturb = Perturbation(1e-6, np.random.default_rng(seed))
+        disturb(down, "grasp")
+        executed = np.array([disturb(close, "grasp") for _ in range(20)])
+        late = int((executed[:, 6] < 0).sum())
+        assert (executed[late:, 6] == 1).all()
+        assert (np.diff(executed[:late, 2]) > 0).all()
+        assert (executed[:late, 2] > -0.4).all()
+        delays.append(late)
+    assert min(delays) == 0
+    assert max(delays) > 8
+
+
+def test_the_expert_grasps_although_the_fingers_are_late(bowl_on_plate: Environment) -> None:
+    class Late(Perturbation):
+        def __call__(self, action: np.ndarray, phase: str) -> np.ndarray:
+            self.held = self.held + 1 if action[6] > 0 else 0
+            return action if self.held > 12 else np.append(action[:6], -1.0)
+
+        held = 0
+
+    demonstration = record_episode(
+        bowl_on_plate, bowl_on_plate.task.initial_states[0], attempt=0, disturb=Late(0.0, np.random.default_rng(0)), longest=250
+    )
+    closing = np.flatnonzero(demonstration.actions[:, 6] > 0)[0]
+    np.testing.assert_array_equal(demonstration.executed_actions[closing : closing + 12, 6], -1)
+    assert np.ptp(demonstration.gripper[closing + 11]) > 0.07
+    assert np.ptp(demonstration.gripper[-1]) > 0.01
 
 
 def test_no_perturbation_draws_nothing() -> None:

@@ -27,6 +27,9 @@ _METRES_PER_RADIAN, _PROGRESS, _STALLED_NEAR, _STALLED_ANYWHERE = 0.05, 0.0003, 
 
 Far from the goal more ticks must pass, since a disturbance may have pushed the hand away for a while.
 """
+_FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
+_MOVED, _LATEST = 0.002, 20
+"""Fingers have obeyed when their opening has changed by this [m]; those that did not within so many ticks are where they shall be."""
 
 
 class Arm:
@@ -44,6 +47,12 @@ class Arm:
     def position(self) -> np.ndarray:
         """The point between the finger pads, (3,) [m]."""
         return self._data.site_xpos[self._site].copy()
+
+    @property
+    def opening(self) -> float:
+        """The distance between the fingers [m]."""
+        first, second = (self._data.joint(name).qpos[0] for name in _FINGERS)
+        return float(first - second)
 
     @property
     def rotation(self) -> np.ndarray:
@@ -97,10 +106,18 @@ class Arm:
         yield from self.move(np.array([x, y, height]), within=within, within_angle=9.0, ticks=ticks)
 
     def hold(self, ticks: int, gripper: float | None = None) -> Actions:
-        """Stay for some ticks, to let the fingers close or open."""
-        self.gripper = self.gripper if gripper is None else gripper
+        """Stay for some ticks, counted from when the fingers begin to close or open if they shall, for they may be late."""
+        if gripper is not None and gripper != self.gripper:
+            self.gripper, before = gripper, self.opening
+            for _ in range(_LATEST):
+                yield self._rest()
+                if abs(self.opening - before) > _MOVED:
+                    break
         for _ in range(ticks):
-            yield self._action(np.zeros(3), np.clip(self._turn(), -0.3, 0.3))
+            yield self._rest()
+
+    def _rest(self) -> np.ndarray:
+        return self._action(np.zeros(3), np.clip(self._turn(), -0.3, 0.3))
 
     def _turn(self) -> np.ndarray:
         return rotation_vector(self.rotation_goal @ self.rotation.T)

@@ -10,10 +10,24 @@ _BURST_STRENGTH, _BURST_TURN = 6.0, 1.5
 _BURST_LEAST_SPEED = 0.25
 _STEADINESS = {"align": 0.1, "turn": 0.1, "grasp": 0.5, "open": 0.5, "place": 0.5, "push": 0.3}
 """Share of the disturbance in phases that need precision; the others take all of it."""
+_DRIFT_CHANCE, _DRIFT_TICKS, _DRIFT_STRENGTH = 0.04, (8, 25), (1.5, 6.0)
+"""How often a drift sets in, how long it lasts, and how strong it is, in units of the noise level.
+
+A drift of 0.5 carries a hand that corrects 20 times its error [1/m] 2.5 cm off its way.
+"""
+_DRIFTING = frozenset({"reach", "grasp", "transport", "place"})
+_LATE_CHANCE, _LATE_TICKS, _SLOWING = 0.7, (2, 15), (0.3, 0.9)
+"""How often the fingers are late, by how many ticks, and what share of its command the hand keeps from one late tick to the next."""
 
 
 class Perturbation:
-    """Noise that grows with the commanded speed, and now and then a short push to one side."""
+    """Noise that grows with the commanded speed, short pushes, long drifts to one side, and fingers that close and open late.
+
+    A drift goes on when the hand has come low, so demonstrations show a hand beside where it should grasp, and the way back; where
+    the hand always was over its goal, a policy would learn that the goal is below the hand. While the fingers are late the hand
+    goes on as before, ever slower. So demonstrations show a hand that rests where it should have closed, too low perhaps, with
+    closing as what to do: a policy that misses its moment does not wait for ever.
+    """
 
     def __init__(self, level: float, rng: np.random.Generator) -> None:
         """Prepare the disturbance of one episode.
@@ -26,15 +40,33 @@ class Perturbation:
         self._rng = rng
         self._ticks_left = 0
         self._push = np.zeros(6)
+        self._drift_left, self._drift = 0, np.zeros(6)
+        self._executed = np.zeros(7)
+        self._late, self._slowing = 0, 0.0
 
     def __call__(self, action: np.ndarray, phase: str) -> np.ndarray:
-        """Return the action (7,) to execute in place of the clean one; the gripper is never disturbed."""
+        """Return the action (7,) to execute in place of the clean one."""
         if self._level <= 0:
             return action
+        self._executed = self._shaken(self._delayed(action), phase)
+        return self._executed
+
+    def _delayed(self, action: np.ndarray) -> np.ndarray:
+        """Return the action, or while the fingers are late what was executed before, slower."""
+        turned = self._executed[6] * action[6] < 0
+        if turned and self._late == 0 and self._rng.random() < _LATE_CHANCE:
+            self._late, self._slowing = int(self._rng.integers(*_LATE_TICKS)), self._rng.uniform(*_SLOWING)
+        if not turned or self._late <= 1:
+            self._late = 0
+            return action
+        self._late -= 1
+        return np.append(self._slowing * self._executed[:6], self._executed[6])
+
+    def _shaken(self, action: np.ndarray, phase: str) -> np.ndarray:
         share = _STEADINESS.get(phase, 1.0)
         speed = float(np.linalg.norm(action[:3]))
         disturbed = action.copy()
-        disturbed[:6] += share * (self._noise(speed) + self._burst(speed))
+        disturbed[:6] += share * (self._noise(speed) + self._burst(speed)) + self._sideways(phase)
         disturbed[:6] = np.clip(disturbed[:6], -1, 1)
         return disturbed
 
@@ -49,6 +81,18 @@ class Perturbation:
             return np.zeros(6)
         self._ticks_left -= 1
         return self._push
+
+    def _sideways(self, phase: str) -> np.ndarray:
+        if phase not in _DRIFTING:
+            self._drift_left = 0
+        elif self._drift_left == 0 and self._rng.random() < _DRIFT_CHANCE:
+            self._drift_left = int(self._rng.integers(*_DRIFT_TICKS))
+            angle, strength = self._rng.uniform(0, 2 * np.pi), self._level * self._rng.uniform(*_DRIFT_STRENGTH)
+            self._drift = strength * np.array([np.cos(angle), np.sin(angle), 0, 0, 0, 0])
+        if self._drift_left == 0:
+            return np.zeros(6)
+        self._drift_left -= 1
+        return self._drift
 
     def _vector(self, push: float, turn: float) -> np.ndarray:
         return np.concatenate([self._rng.normal(0, push, 3), self._rng.normal(0, turn, 3)])

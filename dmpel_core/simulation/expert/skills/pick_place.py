@@ -13,6 +13,7 @@ _CARRY_CLEARANCE = 0.035
 _REACH_CLEARANCE = 0.05
 _OVER = 0.015
 """How far beside the grasp the hand may be when it goes straight down [m]."""
+_ASTRAY, _DESCENTS = 0.013, 4
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,22 @@ def _approach(arm: Arm, scene: Scene, grip: np.ndarray, rotation: np.ndarray) ->
         if arm.position[2] < height - 0.03:
             yield from arm.raise_to(height, within=0.02)
         yield from arm.move(np.array([grip[0], grip[1], height]), rotation, within=0.02, within_angle=0.15, ticks=70)
+    yield from _descend(arm, grip, rotation)
+
+
+def _descend(arm: Arm, grip: np.ndarray, rotation: np.ndarray) -> Actions:
+    """Go straight down to the grip; a hand that drifted aside on the way goes up again first, for low fingers would push the object."""
+
+    def astray() -> bool:
+        return bool(np.linalg.norm((arm.position - grip)[:2]) > _ASTRAY)
+
     arm.phase, arm.rotation_goal = "grasp", rotation
-    yield from arm.move(grip + [0, 0, 0.03], rotation, speed=0.7)
-    yield from arm.move(grip, rotation, within=0.004, ticks=40, speed=0.4)
+    for _ in range(_DESCENTS):
+        yield from arm.move(grip + [0, 0, 0.03], rotation, speed=0.7)
+        yield from arm.move(grip, rotation, within=0.004, ticks=40, speed=0.4, until=astray)
+        if not astray():
+            return
+        yield from arm.raise_to(grip[2] + _REACH_CLEARANCE, within=0.01, ticks=20)
 
 
 def _is_over(arm: Arm, grip: np.ndarray) -> bool:
