@@ -370,12 +370,13 @@ class PolicyNode(ManagedNode):
             return (DiagnosticStatus.OK, "", self.state) if self._fault is None else (DiagnosticStatus.ERROR, "refused", str(self._fault))
         if began is not None and time.monotonic() - began > 1.0:
             return DiagnosticStatus.ERROR, "engine", f"the engine has been computing one tick for {time.monotonic() - began:.0f} s"
+        quiet = self._quiet()
+        waiting = not isinstance(outcome, Held) or outcome.kind in {"stale", "skew"}  # of a set that came half before the end
+        if self._simulated and quiet > QUIET and waiting:
+            return DiagnosticStatus.WARN, "clock", f"no input for {quiet:.0f} s: the simulation is paused or has ended"
         if isinstance(outcome, Held):
             level = DiagnosticStatus.ERROR if outcome.kind == "stopped" else DiagnosticStatus.WARN
             return level, outcome.kind, f"holding: {outcome.reason}"
-        quiet = self._quiet()
-        if quiet > QUIET and self._simulated:
-            return DiagnosticStatus.WARN, "clock", f"no input for {quiet:.0f} s: the simulation is paused or has ended"
         if outcome is None:
             return DiagnosticStatus.WARN, "input", "waiting for the first observation"
         return DiagnosticStatus.OK, "acting", "acting"
