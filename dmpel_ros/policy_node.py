@@ -27,6 +27,7 @@ from dmpel_ros import qos
 from dmpel_ros.assembly import Assembly, assemble
 from dmpel_ros.background import in_thread, run_node, until_shutdown
 from dmpel_ros.catalogue import Catalogue, LibraryCatalogue
+from dmpel_ros.condition import Condition, Situation, condition
 from dmpel_ros.contract import ContractError
 from dmpel_ros.inbox import Inbox
 from dmpel_ros.lifecycle import LifecycleState, ManagedNode, TransitionCallbackReturn
@@ -44,9 +45,6 @@ SOURCES = ("agentview", "eye_in_hand", "joints")
 
 PATIENCE = 2.0
 """How long a request waits for the tick that is under way [s]; one that hangs finds the arm stopped when it ends."""
-
-QUIET = 2.0
-"""In simulated time, after how long without any message the node says that the simulation rests [s of wall time]."""
 
 NOT_CONFIGURED = (False, "the node is not configured: ask for the transition `configure` first")
 
@@ -340,46 +338,32 @@ class PolicyNode(ManagedNode):
 
     def _report_diagnostics(self) -> None:
         self._tell()
-        self._telemetry.diagnostics(*self._condition())
+        now = self._condition()
+        self._telemetry.diagnostics(now.level, now.message, self._values(now))
 
     def _tell(self) -> None:
         """Publish the condition on ~/status where it is another one than before."""
         with self._telling:
-            level, message, values = self._condition()
-            told = level, values["state"], values["kind"], "" if self._active.is_set() else message  # a hold's numbers change all the time
+            now, active = self._condition(), self._active.is_set()
+            told = now.level, self.state, now.kind, "" if active else now.message  # the numbers in a hold's message change all the time
             if told == self._told:
                 return
             self._told = told
-            self._telemetry.status(level, message, values)
-        if level != DiagnosticStatus.OK:
-            self.get_logger().warning(message)
+            self._telemetry.status(now.level, now.message, self._values(now))
+        if now.level != DiagnosticStatus.OK:
+            self.get_logger().warning(now.message)
 
-    def _condition(self) -> tuple[bytes, str, dict[str, str]]:
-        """Return level, message and values of what the node is doing now."""
-        level, kind, message = self._doing()
-        parts = self._parts
-        values = {"state": self.state, "kind": kind}
+    def _values(self, now: Condition) -> dict[str, str]:
+        values, parts = {"state": self.state, "kind": now.kind}, self._parts
         if parts is not None:
             values |= {"generation": str(parts.engine.generation), "instruction": parts.control.instruction}
-        return level, message, values
+        return values
 
-    def _doing(self) -> tuple[bytes, str, str]:
-        """Return level, kind and message."""
-        began, outcome = self._tick_began, self._outcome
-        if not self._active.is_set():
-            return (DiagnosticStatus.OK, "", self.state) if self._fault is None else (DiagnosticStatus.ERROR, "refused", str(self._fault))
-        if began is not None and time.monotonic() - began > 1.0:
-            return DiagnosticStatus.ERROR, "engine", f"the engine has been computing one tick for {time.monotonic() - began:.0f} s"
-        quiet = self._quiet()
-        waiting = not isinstance(outcome, Held) or outcome.kind in {"stale", "skew"}  # of a set that came half before the end
-        if self._simulated and quiet > QUIET and waiting:
-            return DiagnosticStatus.WARN, "clock", f"no input for {quiet:.0f} s: the simulation is paused or has ended"
-        if isinstance(outcome, Held):
-            level = DiagnosticStatus.ERROR if outcome.kind == "stopped" else DiagnosticStatus.WARN
-            return level, outcome.kind, f"holding: {outcome.reason}"
-        if outcome is None:
-            return DiagnosticStatus.WARN, "input", "waiting for the first observation"
-        return DiagnosticStatus.OK, "acting", "acting"
+    def _condition(self) -> Condition:
+        began = self._tick_began
+        computing = 0.0 if began is None else time.monotonic() - began
+        seen = Situation(self.state, self._active.is_set(), self._simulated, self._fault, self._outcome, computing, self._quiet())
+        return condition(seen)
 
     def _quiet(self) -> float:
         """Return how long nothing has come [s]; 0 before anything has."""
