@@ -6,6 +6,7 @@ time. The executor's thread only stores messages and answers services. Input tha
 moves the arm: the node holds, says why on ~/status and /diagnostics, and goes on by itself when the input is back.
 """
 
+import re
 import sys
 import threading
 import time
@@ -40,6 +41,8 @@ from dmpel_ros.skills import Answer
 from dmpel_ros.telemetry import Telemetry
 
 LoadEngine = Callable[[Path, int | None, int], Engine]
+
+NUMBER = re.compile(r"\d+(\.\d+)?")
 
 SOURCES = ("agentview", "eye_in_hand", "joints")
 
@@ -344,8 +347,8 @@ class PolicyNode(ManagedNode):
     def _tell(self) -> None:
         """Publish the condition on ~/status where it is another one than before."""
         with self._telling:
-            now, active = self._condition(), self._active.is_set()
-            told = now.level, self.state, now.kind, "" if active else now.message  # the numbers in a hold's message change all the time
+            now = self._condition()
+            told = now.level, self.state, now.kind, NUMBER.sub("", now.message)  # an age is another one on every tick
             if told == self._told:
                 return
             self._told = told

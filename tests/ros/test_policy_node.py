@@ -148,6 +148,23 @@ def test_bad_input_stops_the_arm_is_reported_and_is_recovered_from(node: Recordi
     assert status(node)["kind"] == "acting"
 
 
+def test_the_status_is_told_again_when_another_input_is_to_blame_and_not_for_another_number(node: RecordingPolicy) -> None:
+    for age in (6_000_000_000, 7_000_000_000):
+        give(node, age=age)
+        node.step()
+    told = len(node.on("~/status"))
+    stamp = node.get_clock().now().nanoseconds
+    node._inbox.put(node._topics["joints"], messages.to_joint_state(NAMES, POSITIONS, stamp), stamp)
+    node.step()
+    assert len(node.on("~/status")) == told + 1
+    assert "/joint_states" not in node.on("~/status")[-1].message
+    give(node, age=8_000_000_000)
+    node.step()
+    give(node, age=9_000_000_000)
+    node.step()
+    assert len(node.on("~/status")) == told + 2
+
+
 def test_nothing_is_commanded_before_the_first_action(node: RecordingPolicy) -> None:
     give(node, size=16)
     node.step()
