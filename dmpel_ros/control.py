@@ -1,98 +1,116 @@
-"""What happens at one tick: from the newest inputs to an action, or to a stated reason for holding.
+"""What happens at one tick: from the newest inputs to an action within the limits, or to a stated reason for holding.
 
-Called from one thread only, except for the two requests, which wait under a lock for the next tick. Knows the engine
-and the inbox; nodes, topics and clocks are handed in.
+Called from one thread only, except for the requests, which wait under a lock for the next tick. Knows the engine and the
+inbox; nodes, topics and clocks are handed in.
 """
 
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.inference.engine import Engine, Tick
+from dmpel_core.inference.engine import Engine
 from dmpel_core.observation import Observation
+from dmpel_ros import guard
+from dmpel_ros.guard import Guard
 from dmpel_ros.inbox import Inbox, Inputs
+from dmpel_ros.outcome import FAULTS, Acted, Held
+from dmpel_ros.vigil import Vigil
+
+LONGEST_INSTRUCTION = 500
+"""Characters; a longer text is no instruction but somebody else's message."""
 
 
 @dataclass(frozen=True)
-class Acted:
-    """A tick that gave an action.
+class Patience:
+    """What a controller puts up with.
 
     Attributes:
-        tick: What the engine computed; the action is finite and within [-1, 1].
-        stamp: Stamp of the observation [ns].
-        age: Age of the observation when the tick began [s].
-        began: When the tick began, on the performance counter [s].
+        compute: Longest that one tick may compute [s].
+        faults: Faulty ticks in a row after which it stops; 0 for never.
     """
 
-    tick: Tick
-    stamp: int
-    age: float
-    began: float
-
-
-@dataclass(frozen=True)
-class Held:
-    """A tick that gave none.
-
-    Attributes:
-        kind: Which check held, one word for counters: instruction, input, stale, future, message, engine or action.
-        reason: What is wrong and what mends it.
-    """
-
-    kind: str
-    reason: str
+    compute: float
+    faults: int
 
 
 class Controller:
     """Guards the engine: every input is checked before a tick and every action after it."""
 
     def __init__(
-        self, engine: Engine, inbox: Inbox, assemble: Callable[[Inputs], Observation], now: Callable[[], int], max_age: float
+        self,
+        engine: Engine,
+        inbox: Inbox,
+        vigil: Vigil,
+        restraint: Guard,
+        assemble: Callable[[Inputs], Observation],
+        now: Callable[[], int],
+        patience: Patience,
     ) -> None:
         """Build a controller that waits for its first instruction.
 
         Args:
             engine: Computes the actions.
             inbox: Where the inputs arrive.
+            vigil: Checks them.
+            restraint: Bounds the actions.
             assemble: Makes an observation of one set of inputs; raises DmpelError when it cannot.
             now: The clock that the stamps are read on [ns].
-            max_age: Oldest observation that may be acted on [s].
+            patience: When to give up.
         """
-        self._engine, self._inbox, self._assemble, self._now, self._max_age = engine, inbox, assemble, now, max_age
+        self._engine, self._inbox, self._vigil, self._guard = engine, inbox, vigil, restraint
+        self._assemble, self._now, self._patience = assemble, now, patience
         self._requests = threading.Lock()
-        self._wanted_instruction: str | None = None
-        self._reset_wanted = False
+        self._wanted: dict[str, str] = {}
         self._instruction_fault: str | None = "no instruction has come yet"
-        self.instruction = ""
+        self._stopped: str | None = None
+        self._faults = 0
         self._seen: int | None = None
+        self.instruction = ""
 
-    def request_instruction(self, text: str) -> None:
-        """Change the instruction before the next tick; may be called from any thread."""
-        with self._requests:
-            self._wanted_instruction = text
+    def request(self, what: str, value: str = "") -> None:
+        """Ask for something before the next tick; may be called from any thread.
 
-    def request_reset(self) -> None:
-        """Forget the observation window before the next tick; may be called from any thread."""
+        Args:
+            what: instruction, reset (forget the observation window), stop, clear (act again) or rest (the arm stands still).
+            value: The instruction, or the reason to stop for.
+        """
         with self._requests:
-            self._reset_wanted = True
+            self._wanted[what] = value
 
     def apply_requests(self) -> bool:
         """Carry out what was asked for since the last tick; return whether the instruction changed."""
         with self._requests:
-            instruction, reset = self._wanted_instruction, self._reset_wanted
-            self._wanted_instruction, self._reset_wanted = None, False
-        if reset:
+            wanted, self._wanted = self._wanted, {}
+        if "clear" in wanted:
+            self._stopped, self._faults = None, 0
+        if "stop" in wanted:  # after clear: of both at once, stopping counts
+            self._stopped = wanted["stop"]
+        if "rest" in wanted:
+            self._rest()
+        if "reset" in wanted:
             self._engine.reset()
-        if instruction is not None:
-            self._follow(instruction)
-            self._seen = None  # what was held for want of an instruction may be acted on now
-        return instruction is not None
+        if "instruction" in wanted:
+            self._follow(wanted["instruction"])
+        if wanted.keys() - {"reset"}:
+            self._seen = None  # what was held for want of this may be acted on now; a reset waits for the new episode's first observation
+        return "instruction" in wanted
+
+    def _rest(self) -> None:
+        self._guard.rest()
+        self._vigil.forget()
 
     def _follow(self, instruction: str) -> None:
+        self.instruction = ""
+        if not instruction.strip():
+            self._instruction_fault = "the instruction is empty"
+        elif len(instruction) > LONGEST_INSTRUCTION:
+            self._instruction_fault = f"the instruction has {len(instruction)} characters, at most {LONGEST_INSTRUCTION} make sense"
+        else:
+            self._set_instruction(instruction)
+
+    def _set_instruction(self, instruction: str) -> None:
         try:
             self._engine.set_instruction(instruction)
         except DmpelError as error:
@@ -107,45 +125,52 @@ class Controller:
 
     def tick(self) -> Acted | Held:
         """Act on the newest inputs, or say why not."""
+        outcome = self._unless_stopped(self._outcome())
+        if isinstance(outcome, Acted):
+            self._faults = 0
+            return outcome
+        self._guard.rest()
+        self._faults += outcome.kind in FAULTS
+        if self._stopped is None and 0 < self._patience.faults <= self._faults:
+            self._stopped = f"{self._faults} faulty ticks in a row, the last one: {outcome.reason}; call ~/clear when it is mended"
+        return outcome
+
+    def _unless_stopped(self, outcome: Acted | Held) -> Acted | Held:
+        """Drop an action if a stop was asked for while it was computed."""
+        with self._requests:
+            stop = self._wanted.get("stop")
+        return outcome if stop is None else Held("stopped", stop)
+
+    def _outcome(self) -> Acted | Held:
         began = time.perf_counter()
         inputs = self._inbox.inputs()
         self._seen = None if inputs is None else inputs.newest
+        if self._stopped is not None:
+            return Held("stopped", self._stopped)
         if self._instruction_fault is not None:
             return Held("instruction", self._instruction_fault)
-        if inputs is None:
-            return Held("input", self._absent())
-        age = self._age(inputs)
-        if abs(age) > self._max_age:
-            return self._too_far_in_time(age)
-        return self._act(inputs, age, began)
+        watched = self._vigil.inputs(self._now())
+        return watched if isinstance(watched, Held) else self._act(*watched, began)
 
     def _act(self, inputs: Inputs, age: float, began: float) -> Acted | Held:
         try:
             observation = self._assemble(inputs)
         except DmpelError as error:
             return Held("message", str(error))
+        frozen = self._vigil.frozen(observation)
+        if frozen is not None:
+            return frozen
         try:
             tick = self._engine.tick(observation)
         except DmpelError as error:
             return Held("engine", str(error))
-        if not np.isfinite(tick.action).all():
-            return Held("action", "the policy computed an action that is not finite: load another generation of the library")
-        return Acted(Tick(np.clip(tick.action, -1.0, 1.0), tick.coefficients, tick.generation), inputs.stamp, age, began)
-
-    def _absent(self) -> str:
-        missing = self._inbox.missing()
-        return f"nothing has come on {', '.join(missing)}" if missing else "the inputs' stamps are too far apart to be one observation"
-
-    def _too_far_in_time(self, age: float) -> Held:
-        off, limit = f"{1e3 * abs(age):.0f} ms", f"{1e3 * self._max_age:.0f} ms are allowed"
-        if age > 0.0:
-            return Held("stale", f"the newest observation is {off} old, {limit}: a camera or the joint states have stopped")
-        return Held(
-            "future",
-            f"the inputs are stamped {off} ahead of the clock, {limit}: synchronise the clocks or set use_sim_time alike everywhere",
-        )
-
-    def _age(self, inputs: Inputs) -> float:
-        """Return the age [s]: on the stamps' clock, or since arrival where that is longer (a paused simulated clock hides delays)."""
-        by_stamp = (self._now() - inputs.stamp) / 1e9
-        return max(by_stamp, self._inbox.arrival() - inputs.received) if by_stamp > -self._max_age else by_stamp
+        fault = guard.fault(tick.action)
+        if fault is not None:
+            return Held("action", fault)
+        action, limited = self._guard.restrain(tick.action, observation.joints)
+        compute = time.perf_counter() - began
+        if compute > self._patience.compute:
+            return Held(
+                "late", f"the tick took {1e3 * compute:.0f} ms, {1e3 * self._patience.compute:.0f} ms are allowed: free the processor"
+            )
+        return Acted(replace(tick, action=action), observation, inputs.stamp, age, began, limited)

@@ -6,9 +6,24 @@ Nothing here knows ROS types or clocks: stamps are plain nanoseconds and the cal
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The newest message of one input.
+
+    Attributes:
+        message: The message.
+        stamp: Its stamp [ns].
+        received: When it arrived, on the inbox's clock of arrivals [s].
+    """
+
+    message: Any
+    stamp: int
+    received: float
 
 
 @dataclass(frozen=True)
@@ -19,13 +34,11 @@ class Inputs:
         messages: Newest message by input name.
         stamp: Oldest of the messages' stamps [ns]; the age of the observation counts from here.
         newest: Newest of the stamps [ns].
-        received: When the first of them arrived, on the inbox's clock of arrivals [s].
     """
 
     messages: dict[str, Any]
     stamp: int
     newest: int
-    received: float
 
 
 class Inbox:
@@ -40,16 +53,21 @@ class Inbox:
             arrival: The clock that arrivals are timed on [s].
         """
         self.arrival = arrival
-        self._names = tuple(names)
+        self.names = tuple(names)
         self._max_skew = int(max_skew * 1e9)
-        self._newest: dict[str, tuple[Any, int, float]] = {}
+        self._newest: dict[str, Entry] = {}
         self._changed = threading.Condition()
 
     def put(self, name: str, message: Any, stamp: int) -> None:
         """Store a message with its stamp [ns] and wake who waits."""
         with self._changed:
-            self._newest[name] = (message, stamp, self.arrival())
+            self._newest[name] = Entry(message, stamp, self.arrival())
             self._changed.notify_all()
+
+    def clear(self) -> None:
+        """Forget every message."""
+        with self._changed:
+            self._newest.clear()
 
     def wake(self) -> None:
         """Wake who waits without a message, to look at its condition again."""
@@ -61,18 +79,20 @@ class Inbox:
         with self._changed:
             return self._changed.wait_for(ready, timeout)
 
-    def missing(self) -> list[str]:
-        """Return the inputs of which nothing has come yet."""
+    def entries(self) -> dict[str, Entry]:
+        """Return the newest message of every input that has sent one."""
         with self._changed:
-            return [name for name in self._names if name not in self._newest]
+            return dict(self._newest)
 
     def inputs(self) -> Inputs | None:
         """Return the newest set, or None while an input is missing or their stamps are too far apart."""
-        with self._changed:
-            if len(self._newest) < len(self._names):
-                return None
-            stamps = [stamp for _, stamp, _ in self._newest.values()]
-            if max(stamps) - min(stamps) > self._max_skew:
-                return None
-            received = min(moment for _, _, moment in self._newest.values())
-            return Inputs({name: entry[0] for name, entry in self._newest.items()}, min(stamps), max(stamps), received)
+        return self.together(self.entries())
+
+    def together(self, entries: Mapping[str, Entry]) -> Inputs | None:
+        """Return the entries as one set, or None where they are not one."""
+        if len(entries) < len(self.names):
+            return None
+        stamps = [entry.stamp for entry in entries.values()]
+        if max(stamps) - min(stamps) > self._max_skew:
+            return None
+        return Inputs({name: entry.message for name, entry in entries.items()}, min(stamps), max(stamps))

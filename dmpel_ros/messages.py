@@ -4,12 +4,13 @@ Nothing here knows a node, a topic or a policy.
 """
 
 import array
+import io
 import json
 from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float32MultiArray, Float64MultiArray, Header, MultiArrayDimension, MultiArrayLayout
 
 from dmpel_core.errors import DmpelError
@@ -17,7 +18,8 @@ from dmpel_core.errors import DmpelError
 SECOND = 1_000_000_000
 """Nanoseconds in a second; stamps are handled as whole nanoseconds so that equal stamps compare equal."""
 
-ENCODINGS = ("rgb8", "bgr8")
+CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2, 3), "bgra8": (2, 1, 0, 3), "mono8": (0,)}
+"""Where red, green, blue and what the policy does not use lie in a pixel, by encoding."""
 
 
 class MessageError(DmpelError):
@@ -56,26 +58,46 @@ def to_image(pixels: np.ndarray, nanoseconds: int, frame: str) -> Image:
 
 
 def from_image(message: Image, size: int) -> np.ndarray:
-    """Return the picture as (size, size, 3), uint8, RGB; rows may be padded (`step`), colours may be BGR.
+    """Return the picture as (size, size, 3), uint8, RGB; rows may be padded (`step`), grey becomes three equal channels.
 
     Raises:
         MessageError: The encoding or the size is another one, or the data are shorter than the header says.
     """
-    if message.encoding not in ENCODINGS:
+    order = CHANNELS.get(message.encoding)
+    if order is None:
         raise MessageError(
-            f"the picture's encoding is '{message.encoding}', expected one of {', '.join(ENCODINGS)}: set it at the camera driver"
+            f"the picture's encoding is '{message.encoding}', expected one of {', '.join(CHANNELS)}: set it at the camera driver"
         )
-    if (message.height, message.width) != (size, size):
-        raise MessageError(
-            f"the picture is {message.width}x{message.height}, the policy was trained on {size}x{size}: crop and scale it at the camera"
-        )
-    if message.step < 3 * size or len(message.data) < size * message.step:
-        raise MessageError(
-            f"the picture has {len(message.data)} bytes in rows of {message.step}, expected {size} rows of at least {3 * size}"
-        )
+    _check_size(message.width, message.height, size)
+    width = len(order) * size
+    if message.step < width or len(message.data) < size * message.step:
+        raise MessageError(f"the picture has {len(message.data)} bytes in rows of {message.step}, expected {size} rows of at least {width}")
     rows = np.frombuffer(message.data, np.uint8, size * message.step).reshape(size, message.step)
-    pixels = rows[:, : 3 * size].reshape(size, size, 3)  # drops the padding at the end of each row
-    return pixels if message.encoding == "rgb8" else np.ascontiguousarray(pixels[..., ::-1])
+    pixels = rows[:, :width].reshape(size, size, len(order))  # drops the padding at the end of each row
+    if message.encoding == "rgb8":
+        return pixels
+    return np.ascontiguousarray(np.broadcast_to(pixels[..., order[:3]], (size, size, 3)))
+
+
+def from_compressed(message: CompressedImage, size: int) -> np.ndarray:
+    """Return a JPEG or PNG picture as (size, size, 3), uint8, RGB.
+
+    Raises:
+        MessageError: It cannot be decoded, or has another size.
+    """
+    from PIL import Image as Pillow  # imported here: raw pictures need no decoder
+
+    try:
+        with Pillow.open(io.BytesIO(message.data), formats=("JPEG", "PNG")) as picture:
+            _check_size(*picture.size, size)  # before the pixels are decoded: a small file may unfold into gigabytes
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Pillow.DecompressionBombError) as error:  # what Pillow raises on broken files
+        raise MessageError(f"the picture of format '{message.format}' cannot be decoded as JPEG or PNG: {error}") from error
+
+
+def _check_size(width: int, height: int, size: int) -> None:
+    if (width, height) != (size, size):
+        raise MessageError(f"the picture is {width}x{height}, the policy was trained on {size}x{size}: crop and scale it at the camera")
 
 
 def to_joint_state(names: Sequence[str], positions: np.ndarray, nanoseconds: int) -> JointState:
@@ -92,6 +114,8 @@ def from_joint_state(message: JointState, names: Sequence[str]) -> np.ndarray:
         MessageError: A joint is missing, or a position is not finite.
     """
     where = {name: index for index, name in enumerate(message.name)}
+    if len(where) != len(message.name):
+        raise MessageError(f"joint states name a joint twice: {', '.join(message.name)}")
     missing = [name for name in names if name not in where]
     if missing:
         raise MessageError(

@@ -1,60 +1,55 @@
-"""The policy node: cameras, joint states and an instruction in, twist and gripper commands out, once per tick.
+"""The policy node: cameras, joint states and an instruction in, arm and gripper commands out, once per tick.
 
-The main thread ticks: on wall-clock deadlines on a robot, on complete observations in simulated time. The executor's
-thread only stores messages. Input that is missing, stale or broken never moves the arm: the node publishes nothing,
-says why on /diagnostics, and goes on by itself when the input is back; the arm's controller holds the pose.
+A managed node: configuring reads the library and warms up, activating checks the robot and lets it move, deactivating
+holds, cleaning up frees. The main thread ticks: on wall-clock deadlines on a robot, on complete observations in simulated
+time. The executor's thread only stores messages and answers services. Input that is missing, stale or broken never
+moves the arm: the node holds, says why on ~/status and /diagnostics, and goes on by itself when the input is back.
 """
 
-import json
+import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from geometry_msgs.msg import TwistStamped
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Float32MultiArray, Float64MultiArray, String
+from rclpy.parameter import Parameter
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.groups import GROUPS
 from dmpel_core.inference.engine import Engine
-from dmpel_core.observation import Observation
-from dmpel_ros import messages, qos
+from dmpel_ros import qos
+from dmpel_ros.assembly import Assembly, assemble
 from dmpel_ros.background import in_thread, run_node, until_shutdown
-from dmpel_ros.control import Acted, Controller, Held
-from dmpel_ros.inbox import Inbox, Inputs
+from dmpel_ros.catalogue import Catalogue, LibraryCatalogue
+from dmpel_ros.condition import Condition, Situation, condition
+from dmpel_ros.contract import ContractError
+from dmpel_ros.inbox import Inbox
+from dmpel_ros.lifecycle import LifecycleState, ManagedNode, TransitionCallbackReturn
 from dmpel_ros.locations import find_library
-from dmpel_ros.parameters import Parameter, declare, read
-from dmpel_ros.statistics import TickStatistics
-
-PARAMETERS = (
-    Parameter("library", "", "Folder of the library to run; absolute, or relative to the working directory or to the package."),
-    Parameter("generation", -1, "Generation of the library to run; -1 takes the one that the library's manifest selects.", -1, 1_000_000),
-    Parameter("threads", 1, "Threads that the engine computes with.", 1, 64, read_only=True),
-    Parameter("rate", 20.0, "Ticks per second [Hz]; the policy was trained at one rate.", 1.0, 100.0, read_only=True),
-    Parameter("image_size", 128, "Width and height of both pictures [pixels].", 16, 1024, read_only=True),
-    Parameter("max_observation_age", 0.1, "Oldest observation that is acted on [s].", 0.001, 10.0, read_only=True),
-    Parameter("max_input_skew", 0.04, "Largest difference between the stamps of one observation's inputs [s].", 0.0, 1.0, read_only=True),
-    Parameter("arm_joints", [f"panda_joint{i}" for i in range(1, 8)], "Names of the seven arm joints, base first.", read_only=True),
-    Parameter("finger_joints", ["panda_finger_joint1", "panda_finger_joint2"], "Names of the two finger joints.", read_only=True),
-    Parameter(
-        "finger_signs", [1.0, -1.0], "Sign of each finger's position in the training data, where drivers publish openings.", read_only=True
-    ),
-    Parameter("command_frame", "panda_link0", "Frame that the twist is expressed in.", read_only=True),
-)
-
-TIMING_FIELDS = ("stamp_s", "compute_ms", "observation_age_ms", "overrun", "generation")
-
-INPUTS = {"agentview": "/agentview/image_raw", "eye_in_hand": "/eye_in_hand/image_raw", "joints": "/joint_states"}
+from dmpel_ros.messages import MessageError
+from dmpel_ros.outcome import Acted, Held
+from dmpel_ros.parameters import declare, read
+from dmpel_ros.policy_parameters import PARAMETERS
+from dmpel_ros.skills import Answer
+from dmpel_ros.telemetry import Telemetry
 
 LoadEngine = Callable[[Path, int | None, int], Engine]
+
+NUMBER = re.compile(r"\d+(\.\d+)?")
+
+SOURCES = ("agentview", "eye_in_hand", "joints")
+
+PATIENCE = 2.0
+"""How long a request waits for the tick that is under way [s]; one that hangs finds the arm stopped when it ends."""
+
+NOT_CONFIGURED = (False, "the node is not configured: ask for the transition `configure` first")
 
 
 def load_library(library: Path, generation: int | None, threads: int) -> Engine:
@@ -64,191 +59,324 @@ def load_library(library: Path, generation: int | None, threads: int) -> Engine:
     return load_engine(library, generation, threads)
 
 
-class PolicyNode(Node):
+class PolicyNode(ManagedNode):
     """Runs one library on one arm."""
 
-    def __init__(self, load: LoadEngine = load_library, **options: object) -> None:
-        """Declare, load the library, connect; `options` go to rclpy's Node."""
+    def __init__(self, load: LoadEngine = load_library, catalogue: Catalogue | None = None, **options: object) -> None:
+        """Declare, and start where the parameter `autostart` says so; `options` go to rclpy's Node.
+
+        Raises:
+            DmpelError: It should start and cannot.
+        """
         super().__init__("policy", **options)
         declare(self, PARAMETERS)
-        self._period = 1.0 / read(self, "rate")
-        self._simulated = read(self, "use_sim_time")
-        self._engine = load(*self._wanted_library(), read(self, "threads"))
-        self._inbox = Inbox(tuple(INPUTS.values()), read(self, "max_input_skew"))
-        self._control = Controller(self._engine, self._inbox, self._observation, self._now, read(self, "max_observation_age"))
-        self._statistics = TickStatistics()
-        self._loading = threading.Lock()
+        self._load, self._catalogue = load, catalogue or LibraryCatalogue()
+        self._period, self._simulated = 1.0 / read(self, "rate"), read(self, "use_sim_time")
+        self._topics = {source: read(self, f"{source}_topic") for source in SOURCES}
+        self._inbox = Inbox(tuple(self._topics.values()), read(self, "max_input_skew"))
+        self._telemetry = Telemetry(self, self._period)
+        self._stepping = threading.Lock()  # held for one tick
+        self._telling = threading.Lock()  # both threads tell, and the last word must be the latest
+        self._parts: Assembly | None = None
+        self._active = threading.Event()
+        self._early_instruction: str | None = None
+        self._outcome: Acted | Held | None = None
+        self._tick_began: float | None = None
+        self._told: tuple[object, ...] = ()
         self._reported_generation = -1
-        self._held: Held | None = None
-        self._read_model_constants()
-        self._advertise()
-        self._subscribe()
-        self._report_library()
+        self._offer_services()
+        self._tell()
+        if read(self, "autostart"):
+            self.start()
 
-    def _read_model_constants(self) -> None:
-        self._size = read(self, "image_size")
-        self._arm, self._fingers = list(read(self, "arm_joints")), list(read(self, "finger_joints"))
-        self._signs = np.asarray(read(self, "finger_signs"))
-        self._frame = read(self, "command_frame")
-
-    def _wanted_library(self) -> tuple[Path, int | None]:
-        generation = read(self, "generation")
-        return find_library(read(self, "library")), None if generation < 0 else generation
-
-    def _advertise(self) -> None:
-        self._gripper = self.create_publisher(Float64MultiArray, "/gripper_controller/commands", qos.COMMAND)
-        self._twist = self.create_publisher(TwistStamped, "/servo_node/delta_twist_cmds", qos.COMMAND)
-        self._routing = self.create_publisher(Float32MultiArray, "~/routing", qos.REPORT)
-        self._timing = self.create_publisher(Float64MultiArray, "~/timing", qos.REPORT)
-        self._library = self.create_publisher(DiagnosticStatus, "~/library", qos.LATCHED)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.REPORT)
-
-    def _subscribe(self) -> None:
-        for name, kind in (("agentview", Image), ("eye_in_hand", Image), ("joints", JointState)):
-            topic = INPUTS[name]
-            self.create_subscription(
-                kind,
-                topic,
-                lambda message, topic=topic: self._inbox.put(topic, message, messages.to_nanoseconds(message.header.stamp)),
-                qos.SENSOR,
-            )
+    def _offer_services(self) -> None:
         self.create_subscription(String, "~/instruction", self._on_instruction, qos.LATCHED)
-        self.create_service(Trigger, "~/reset", self._on_reset)
-        self.create_service(Trigger, "~/load", self._on_load, callback_group=MutuallyExclusiveCallbackGroup())
+        self.create_service(Trigger, "~/reset", self._answering(self._reset))
+        self.create_service(Trigger, "~/stop", self._answering(self._stop))
+        self.create_service(Trigger, "~/clear", self._answering(self._clear))
+        for name, work in (("load", self._load_wanted), ("roll_back", self._roll_back), ("list", self._list)):
+            self.create_service(Trigger, f"~/{name}", self._answering_later(work), callback_group=MutuallyExclusiveCallbackGroup())
         # On a clock of its own, because simulated time stands still exactly when somebody wants to know why.
         self.create_timer(1.0, self._report_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds
 
+    # Transitions, in the executor's thread.
+
+    def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Read the library, compare it with the robot's parameters, warm up, connect."""
+        try:
+            wanted = self._wanted_library()
+            self._parts = assemble(
+                self,
+                lambda: self._load(*wanted, read(self, "threads")),
+                self._catalogue,
+                wanted,
+                self._inbox,
+                self._topics,
+                self._now,
+            )
+        except DmpelError as error:
+            return self._refuse(error)
+        if self._early_instruction is not None:
+            self._parts.control.request("instruction", self._early_instruction)
+        self._fault = self._early_instruction = None
+        with self._between_ticks():
+            self._report_library(self._parts)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_activate(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Check the live topics, then let the arm move."""
+        parts = self._parts
+        assert parts is not None
+        findings = parts.preflight.findings()
+        if findings:
+            return self._refuse(ContractError("the arm stays still: " + "; ".join(findings)))
+        for what in ("rest", "reset", "clear"):
+            parts.control.request(what)
+        self._apply_requests()
+        with self._stepping:
+            self._fault = self._outcome = None
+            self._active.set()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_deactivate(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Hold; when this is answered no further action is published."""
+        self._active.clear()
+        with self._between_ticks():
+            self._hold_arm()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Free the library and disconnect."""
+        self._free()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Hold, then free."""
+        self._free()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Hold, then free; the node can be configured again."""
+        self._free()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _free(self) -> None:
+        was_active = self._active.is_set()
+        self._active.clear()
+        with self._between_ticks():
+            if was_active:
+                self._hold_arm()
+            parts, self._parts, self._outcome = self._parts, None, None
+        if parts is not None:
+            parts.connections.close()
+        self._inbox.clear()
+
+    def _refuse(self, fault: DmpelError) -> TransitionCallbackReturn:
+        self._fault = fault
+        return TransitionCallbackReturn.FAILURE
+
+    @contextmanager
+    def _between_ticks(self) -> Iterator[None]:
+        """Let the tick that is under way end first, unless it hangs."""
+        ended = self._stepping.acquire(timeout=PATIENCE)
+        try:
+            yield
+        finally:
+            if ended:
+                self._stepping.release()
+
+    # Requests, in the executor's thread or a worker's.
+
     def _on_instruction(self, message: String) -> None:
-        self._control.request_instruction(message.data)
+        if self._parts is None:
+            self._early_instruction = message.data
+        else:
+            self._parts.control.request("instruction", message.data)
 
-    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._control.request_reset()
-        response.success, response.message = True, "the observation window is forgotten before the next tick"
-        return response
+    def _answering(self, work: Callable[[Assembly], str]) -> Callable[[Trigger.Request, Trigger.Response], Trigger.Response]:
+        """Return a service callback that does quick work on the configured node."""
 
-    async def _on_load(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success, response.message = await in_thread(self, self._load)
-        return response
+        def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            parts = self._parts
+            response.success, response.message = NOT_CONFIGURED if parts is None else (True, work(parts))
+            return response
 
-    def _load(self) -> tuple[bool, str]:
-        """Load what the parameters name, beside the running ticks; return success and what to answer."""
-        with self._loading:
-            try:
-                library, generation = self._wanted_library()
-                self._engine.load(library, generation)
-            except DmpelError as error:
-                return False, f"{error}; generation {self._engine.generation} stays in use"
-        return (
-            True,
-            f"{'the selected generation' if generation is None else f'generation {generation}'} is loaded and takes over at the next tick",
-        )
+        return answer
 
-    def _observation(self, inputs: Inputs) -> Observation:
-        received = inputs.messages
-        joints = messages.from_joint_state(received[INPUTS["joints"]], self._arm + self._fingers)
-        agentview, eye_in_hand = (messages.from_image(received[INPUTS[camera]], self._size) for camera in ("agentview", "eye_in_hand"))
-        return Observation(agentview, eye_in_hand, joints[: len(self._arm)], joints[len(self._arm) :] * self._signs)
+    def _answering_later(self, work: Callable[[Assembly], Answer]) -> Callable[..., object]:
+        """Return a service callback that has its work done by a thread of its own."""
+
+        async def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+            parts = self._parts
+            response.success, response.message = NOT_CONFIGURED if parts is None else await in_thread(self, lambda: work(parts))
+            return response
+
+        return answer
+
+    def _reset(self, parts: Assembly) -> str:
+        parts.control.request("reset")
+        return "the observation window is forgotten before the next tick"
+
+    def _stop(self, parts: Assembly) -> str:
+        parts.control.request("stop", "somebody called ~/stop; call ~/clear to go on")
+        with self._between_ticks():
+            return "no further action is published until ~/clear"
+
+    def _clear(self, parts: Assembly) -> str:
+        parts.control.request("clear")
+        return "the next tick acts if it can"
+
+    def _wanted_library(self) -> tuple[Path, int | None]:
+        generation = read(self, "generation")
+        return find_library(read(self, "library")), None if generation < 0 else generation
+
+    def _load_wanted(self, parts: Assembly) -> Answer:
+        """Load what the parameters name, beside the running ticks."""
+        try:
+            wanted = self._wanted_library()
+        except DmpelError as error:
+            return False, f"{error}; generation {parts.skills.number} stays in use"
+        return parts.skills.load(*wanted)
+
+    def _roll_back(self, parts: Assembly) -> Answer:
+        success, message = parts.skills.roll_back()
+        if success:
+            self.set_parameters([Parameter("generation", value=parts.skills.number)])
+        return success, message
+
+    def _list(self, parts: Assembly) -> Answer:
+        return parts.skills.contents()
+
+    # The loop, in the main thread.
 
     def run(self) -> None:
-        """Tick until the context is shut down."""
+        """Tick until the context is shut down, then say how it went."""
         deadline = time.perf_counter()
-        with until_shutdown(self.context):
-            while self.context.ok():
-                deadline = max(deadline + self._period, time.perf_counter())
-                due = self._wait(deadline)
-                if self._control.apply_requests():
-                    self._report_library()
-                if due:
-                    self.step()
+        try:
+            with until_shutdown(self.context):
+                while self.context.ok():
+                    deadline = max(deadline + self._period, time.perf_counter())
+                    due = self._wait(deadline)
+                    self.step() if due else self._apply_requests()
+        finally:
+            print(f"{self.get_name()}: {self._telemetry.statistics.report(1.0 / self._period)}", flush=True)
 
     def _wait(self, deadline: float) -> bool:
         """Sleep until it is time to tick; return False when there is nothing to tick on because simulated time rests."""
-        remaining = deadline - time.perf_counter()
-        if not self._simulated:
+        remaining, parts = deadline - time.perf_counter(), self._parts
+        if not self._simulated or parts is None or not self._active.is_set():
             self._inbox.wait(lambda: not self.context.ok(), remaining)
             return self.context.ok()
-        if self._inbox.wait(self._control.unseen, remaining):
+        if self._inbox.wait(parts.control.unseen, remaining):
             return True
         inputs = self._inbox.inputs()
         if inputs is None:
-            self._inbox.wait(self._control.unseen, self._period)  # a set may be half arrived: one more period before this counts as a fault
+            self._inbox.wait(parts.control.unseen, self._period)  # a set may be half arrived: one more period before this counts as a fault
             return True
-        return self._now() - inputs.stamp > 1e9 * read(self, "max_observation_age")
+        return self._now() - inputs.stamp > 1e9 * read(self, "max_picture_age")
 
-    def step(self) -> Acted | Held:
-        """Do one tick: act and publish, or hold and remember why."""
-        outcome = self._control.tick()
-        if isinstance(outcome, Held):
-            self._hold(outcome)
-        else:
-            self._publish(outcome)
+    def _apply_requests(self) -> None:
+        with self._stepping:
+            parts = self._parts
+            if parts is not None and parts.control.apply_requests():
+                self._report_library(parts)
+
+    def step(self) -> Acted | Held | None:
+        """Do one tick: act and publish, or hold and tell why; None while the node is not active."""
+        self._apply_requests()
+        with self._stepping:
+            parts = self._parts
+            if parts is None or not self._active.is_set():
+                return None
+            self._tick_began = time.monotonic()
+            outcome = parts.control.tick()
+            self._tick_began = None
+            if not self._active.is_set():  # since this tick began
+                return None
+            self._outcome = outcome
+            if isinstance(outcome, Held):
+                self._hold(outcome)
+            else:
+                self._act(parts, outcome)
         return outcome
 
-    def _hold(self, held: Held) -> None:
-        self._statistics.held(held.kind)
-        if self._held is None or self._held.kind != held.kind:
-            self.get_logger().warning(f"holding: {held.reason}")
-        self._held = held
-
-    def _publish(self, acted: Acted) -> None:
-        """Publish the gripper first: the twist carries the stamp, so whoever has the twist has the whole action."""
-        action = acted.tick.action
-        self._gripper.publish(Float64MultiArray(data=[float(action[6])]))
-        twist = TwistStamped()
-        twist.header.stamp, twist.header.frame_id = messages.to_stamp(acted.stamp), self._frame
-        linear, angular = twist.twist.linear, twist.twist.angular
-        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = map(float, action[:6])
-        self._twist.publish(twist)
-        self._report_tick(acted)
-
-    def _report_tick(self, acted: Acted) -> None:
-        compute = time.perf_counter() - acted.began
-        overrun = compute > self._period
-        self._held = None
-        self._statistics.acted(1e3 * compute, 1e3 * acted.age, overrun)
-        record = (acted.stamp / 1e9, 1e3 * compute, 1e3 * acted.age, float(overrun), float(acted.tick.generation))
-        self._timing.publish(messages.to_record(record, TIMING_FIELDS))
-        names = self._engine.expert_names
-        if acted.tick.coefficients.shape[1] == len(names):  # not so for the one tick during which a load changes the names
-            self._routing.publish(messages.to_table(acted.tick.coefficients, GROUPS, names))
+    def _act(self, parts: Assembly, acted: Acted) -> None:
+        """Publish the gripper first: the arm's command carries the stamp, so whoever has it has the whole action."""
+        parts.connections.gripper.publish(parts.gripper.command(float(acted.tick.action[6])))
+        parts.output.act(acted)
+        self._telemetry.tick(acted, parts.engine.expert_names)
         if acted.tick.generation != self._reported_generation:
-            self._report_library()
+            self._report_library(parts)
+        self._tell()
 
-    def _report_library(self) -> None:
-        """Tell, latched, which library and instruction are in use."""
-        engine = self._engine
-        self._reported_generation = engine.generation
-        values = {
-            "generation": str(engine.generation),
-            "experts": json.dumps(list(engine.expert_names)),
-            "instruction": self._control.instruction,
-        }
-        self._library.publish(
-            _status(
-                DiagnosticStatus.OK, "policy: library", f"generation {engine.generation} with {len(engine.expert_names)} experts", values
-            )
-        )
+    def _hold(self, held: Held) -> None:
+        self._telemetry.statistics.held(held.kind)
+        self._hold_arm()
+        self._tell()
+
+    def _hold_arm(self) -> None:
+        if self._parts is not None:
+            self._parts.output.hold(self._measured(self._parts), self._now())
+
+    def _measured(self, parts: Assembly) -> np.ndarray | None:
+        """Return where the arm was last seen, (joints,) [rad], or None."""
+        entry = self._inbox.entries().get(self._topics["joints"])
+        try:
+            return None if entry is None else parts.senses.arm(entry.message)
+        except MessageError:
+            return None
+
+    # Reports.
+
+    def on_changed(self) -> None:
+        """Tell the new state."""
+        self._tell()
+
+    def _report_library(self, parts: Assembly) -> None:
+        self._reported_generation = parts.engine.generation
+        self._telemetry.library(parts.engine.generation, parts.engine.expert_names, parts.control.instruction)
 
     def _report_diagnostics(self) -> None:
-        held = self._held
-        level, message = (DiagnosticStatus.OK, "acting") if held is None else (DiagnosticStatus.WARN, f"holding: {held.reason}")
-        values = {"generation": str(self._engine.generation), "instruction": self._control.instruction} | self._statistics.values()
-        report = DiagnosticArray(status=[_status(level, "policy: control loop", message, values)])
-        report.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(report)
+        self._tell()
+        now = self._condition()
+        self._telemetry.diagnostics(now.level, now.message, self._values(now))
+
+    def _tell(self) -> None:
+        """Publish the condition on ~/status where it is another one than before."""
+        with self._telling:
+            now = self._condition()
+            told = now.level, self.state, now.kind, NUMBER.sub("", now.message)  # an age is another one on every tick
+            if told == self._told:
+                return
+            self._told = told
+            self._telemetry.status(now.level, now.message, self._values(now))
+        if now.level != DiagnosticStatus.OK:
+            self.get_logger().warning(now.message)
+
+    def _values(self, now: Condition) -> dict[str, str]:
+        values, parts = {"state": self.state, "kind": now.kind}, self._parts
+        if parts is not None:
+            values |= {"generation": str(parts.engine.generation), "instruction": parts.control.instruction}
+        return values
+
+    def _condition(self) -> Condition:
+        began = self._tick_began
+        computing = 0.0 if began is None else time.monotonic() - began
+        seen = Situation(self.state, self._active.is_set(), self._simulated, self._fault, self._outcome, computing, self._quiet())
+        return condition(seen)
+
+    def _quiet(self) -> float:
+        """Return how long nothing has come [s]; 0 before anything has."""
+        entries = self._inbox.entries()
+        return min((self._inbox.arrival() - entry.received for entry in entries.values()), default=0.0)
 
 
-def _status(level: bytes, name: str, message: str, values: dict[str, str]) -> DiagnosticStatus:
-    pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-    return DiagnosticStatus(level=level, name=name, message=message, hardware_id="dmpel", values=pairs)
-
-
-def main(arguments: list[str] | None = None, load: LoadEngine = load_library) -> int:
+def main(arguments: list[str] | None = None, load: LoadEngine = load_library, catalogue: Catalogue | None = None) -> int:
     """Run the node until it is interrupted; return the exit status."""
-    return run_node("policy_node", lambda: PolicyNode(load), arguments)
+    return run_node("policy_node", lambda: PolicyNode(load, catalogue), arguments)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """The smallest engine and the smallest arm that fit the seams, so that the nodes' own behaviour can be tested alone."""
 
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,9 @@ from dmpel_ros.episode import Settings
 SIZE = 32
 GOAL_TICKS = 5
 
+POSE = np.array([0.0, -0.4, 0.0, -2.2, 0.0, 1.9, 0.7])
+"""A Panda's joints with the tool above the table [rad]."""
+
 
 class FakeEngine:
     """Moves by what the first joint says; remembers what it was asked."""
@@ -24,6 +29,7 @@ class FakeEngine:
         self.observations: list[Observation] = []
         self.resets = 0
         self.action = np.zeros(7)
+        self.pause: Callable[[], object] = lambda: None
         self.loading = threading.Event()
         self.may_finish_loading = threading.Event()
         self.may_finish_loading.set()
@@ -42,8 +48,9 @@ class FakeEngine:
 
     def tick(self, observation: Observation) -> Tick:
         self.observations.append(observation)
+        self.pause()
         action = self.action.copy()
-        action[0] += observation.joints[0]
+        action[0] += min(observation.joints[0], 1.0)
         return Tick(action, np.full((len(GROUPS), self.generation), 1.0 / self.generation), self.generation)
 
     def load(self, library: Path, generation: int | None = None) -> None:
@@ -52,6 +59,24 @@ class FakeEngine:
         if generation == 99:
             raise DmpelError("generation 99 does not exist; this library holds 1 to 4")
         self.generation = 4 if generation is None else generation
+
+
+class FakeCatalogue:
+    """Four generations, each made from the one before; the library of generation 77 is for another robot."""
+
+    def __init__(self, **expected: Any) -> None:
+        self.expected = expected
+
+    def observation(self, library: Path, generation: int | None) -> tuple[int, Mapping[str, Any]]:
+        if generation == 99:
+            raise DmpelError("generation 99 does not exist; this library holds 1 to 4")
+        return 3 if generation is None else generation, {"rate_hz": 50.0} if generation == 77 else self.expected
+
+    def parent(self, library: Path, generation: int) -> int | None:
+        return generation - 1 if generation > 1 else None
+
+    def contents(self, library: Path) -> dict[str, Any]:
+        return {"selected": 3, "generations": {"3": ["skill-0", "skill-1", "skill-2"]}}
 
 
 class FakeArena:
@@ -67,7 +92,7 @@ class FakeArena:
 
     def observe(self) -> Observation:
         picture = np.full((SIZE, SIZE, 3), 100 + len(self.actions), np.uint8)
-        return Observation(picture, picture + 100, 0.1 * len(self.actions) + np.arange(7.0), np.array([0.04, -0.04]))
+        return Observation(picture, picture + 100, POSE + np.eye(7)[0] * 0.1 * len(self.actions), np.array([0.04, -0.04]))
 
     def step(self, action: np.ndarray) -> None:
         self.actions.append(np.asarray(action))

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
+import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from dmpel_ros.bridge_node import BridgeNode
+from dmpel_ros.locations import config_file
 from dmpel_ros.policy_node import PolicyNode
+from tests.ros.fakes import SIZE
 
 OWN = {"parameter_events", "/parameter_events", "/rosout"}
 """Topics that rclpy publishes for itself."""
@@ -55,6 +58,12 @@ class RecordingBridge(Recording, BridgeNode):
 
 def overrides(**values: Any) -> list[Parameter]:
     return [Parameter(name, value=value) for name, value in values.items()]
+
+
+def for_the_simulation(**values: Any) -> list[Parameter]:
+    """Return what config/policy.yaml sets, with a fake library and these values above it."""
+    shipped = yaml.safe_load(config_file("policy.yaml").read_text())["/**"]["ros__parameters"]
+    return overrides(**(shipped | {"library": "/", "image_size": SIZE} | values))
 
 
 def status_values(status: DiagnosticStatus) -> dict[str, str]:

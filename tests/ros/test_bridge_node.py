@@ -13,7 +13,7 @@ from std_msgs.msg import Float64MultiArray, Header
 from dmpel_ros import messages
 from dmpel_ros.bridge_node import JOINTS, PERIOD
 from dmpel_ros.episode import Episode, Stage
-from tests.ros.fakes import GOAL_TICKS, SIZE, FakeArena, build_fake
+from tests.ros.fakes import GOAL_TICKS, POSE, SIZE, FakeArena, build_fake
 from tests.ros.recording import RecordingBridge, overrides, status_values
 
 LAST = "/eye_in_hand/image_raw"
@@ -132,7 +132,7 @@ def test_an_observation_has_both_pictures_and_a_pandas_joints(bridge: RecordingB
     bridge._publish()
     state = bridge.on("/joint_states")[0]
     assert tuple(state.name) == JOINTS
-    np.testing.assert_allclose(state.position, [*range(7), 0.04, 0.04])  # a driver publishes openings
+    np.testing.assert_allclose(state.position, [*POSE, 0.04, 0.04])  # a driver publishes openings
     assert messages.from_image(bridge.on("/agentview/image_raw")[0], SIZE).mean() == 100
     assert messages.from_image(bridge.on(LAST)[0], SIZE).mean() == 200
 
@@ -141,7 +141,7 @@ def test_blank_episodes_have_black_pictures_and_real_joints(bridge: RecordingBri
     begin(bridge, blank=True)
     bridge._publish()
     assert messages.from_image(bridge.on("/agentview/image_raw")[0], SIZE).max() == 0
-    assert bridge.on("/joint_states")[0].position[1] == 1.0
+    assert bridge.on("/joint_states")[0].position[1] == POSE[1]
 
 
 def test_a_task_that_does_not_exist_is_refused_and_nothing_runs(bridge: RecordingBridge) -> None:

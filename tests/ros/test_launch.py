@@ -14,7 +14,7 @@ import yaml
 from rclpy.context import Context
 
 from dmpel_core.policy.sizes import PolicySizes
-from dmpel_ros import bridge_node, policy_node
+from dmpel_ros import bridge_node, policy_parameters
 from dmpel_ros.background import spinning
 from dmpel_ros.evaluator import Evaluator
 from dmpel_ros.locations import config_file
@@ -76,11 +76,20 @@ def test_every_executable_exists(resolve: Resolve) -> None:
         assert node["exec"] in scripts
 
 
-@pytest.mark.parametrize(("name", "module"), [("policy.yaml", policy_node), ("simulation.yaml", bridge_node)])
-def test_parameter_files_hold_declared_parameters_of_the_right_type(name: str, module: Any) -> None:
-    declared = {row.name: row.default for row in module.PARAMETERS}
-    assert {key: type(value) for key, value in shipped(name).items()} == {key: type(declared[key]) for key in shipped(name)}
-    assert set(shipped(name)) == set(declared)
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("policy.yaml", policy_parameters.PARAMETERS),
+        ("forward_position.yaml", policy_parameters.PARAMETERS),
+        ("joint_trajectory.yaml", policy_parameters.PARAMETERS),
+        ("servo.yaml", policy_parameters.PARAMETERS),
+        ("simulation.yaml", bridge_node.PARAMETERS),
+    ],
+)
+def test_parameter_files_hold_declared_parameters_of_the_right_type(name: str, table: Any) -> None:
+    declared = {row.name: type(row.default) for row in table}
+    found = {key: type(value) for key, value in shipped(name).items()}
+    assert found == {key: declared.get(key) for key in found}
 
 
 @pytest.fixture

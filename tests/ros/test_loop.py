@@ -17,8 +17,8 @@ from dmpel_ros.bridge_node import BridgeNode
 from dmpel_ros.episode import Stage
 from dmpel_ros.evaluator import EvaluationError, Evaluator, Outcome, Trial
 from dmpel_ros.policy_node import PolicyNode
-from tests.ros.fakes import GOAL_TICKS, SIZE, FakeEngine, build_fake
-from tests.ros.recording import overrides
+from tests.ros.fakes import GOAL_TICKS, SIZE, FakeCatalogue, FakeEngine, build_fake
+from tests.ros.recording import for_the_simulation, overrides
 
 TRIAL = Trial("libero_goal", 0, "do task 0", 40, horizon=20)
 
@@ -39,8 +39,8 @@ def loop(domain: int) -> Iterator[Loop]:
     bridge = BridgeNode(
         Stage(SIZE, 2, build_fake), context=context, parameter_overrides=overrides(real_time_factor=0.0, action_timeout=5.0)
     )
-    patient = overrides(library="/", image_size=SIZE, use_sim_time=True, max_observation_age=5.0)
-    policy = PolicyNode(FakeEngine, context=context, parameter_overrides=patient)
+    patient = for_the_simulation(use_sim_time=True, max_picture_age=5.0, max_joints_age=5.0)
+    policy = PolicyNode(FakeEngine, FakeCatalogue(), context=context, parameter_overrides=patient)
     evaluator = Evaluator(record=True, context=context)
     with ExitStack() as stack:
         for node in (bridge, policy, evaluator):
@@ -52,11 +52,17 @@ def loop(domain: int) -> Iterator[Loop]:
             stack.callback(thread.join)
         stack.callback(context.try_shutdown)
         evaluator.wait_for_nodes()
-        everything = [bridge._agentview, bridge._eye_in_hand, bridge._joints, bridge._time_publisher, policy._gripper, policy._twist]
+        everything = [
+            bridge._agentview,
+            bridge._eye_in_hand,
+            bridge._joints,
+            bridge._time_publisher,
+            *policy._parts.connections._publishers,
+        ]
         evaluator._wait(
             lambda: all(publisher.get_subscription_count() for publisher in everything), 10.0, "the nodes have not found each other"
         )
-        yield Loop(policy._engine, evaluator)
+        yield Loop(policy._parts.engine, evaluator)
 
 
 def test_the_policy_acts_on_exactly_what_the_arm_shows(loop: Loop) -> None:

@@ -1,75 +1,102 @@
-"""The policy node: what it publishes for what it is given."""
+"""The policy node: what it publishes for what it is given, and in which lifecycle state."""
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
+from dmpel_core.errors import DmpelError
 from dmpel_core.groups import GROUPS
 from dmpel_ros import messages
-from dmpel_ros.control import Acted, Held
-from dmpel_ros.policy_node import INPUTS, PARAMETERS, PolicyNode, main
-from tests.ros.fakes import SIZE, FakeEngine
-from tests.ros.recording import RecordingPolicy, overrides, status_values
+from dmpel_ros.outcome import Acted, Held
+from dmpel_ros.policy_node import PolicyNode, main
+from dmpel_ros.policy_parameters import PARAMETERS
+from tests.ros.fakes import POSE, SIZE, FakeCatalogue, FakeEngine
+from tests.ros.recording import RecordingPolicy, for_the_simulation, status_values
 
 GRIPPER, TWIST = "/gripper_controller/commands", "/servo_node/delta_twist_cmds"
 NAMES = ["panda_finger_joint2", *(f"panda_joint{i}" for i in range(7, 0, -1)), "wheel", "panda_finger_joint1"]
-POSITIONS = np.array([0.04, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 99.0, 0.03])
+POSITIONS = np.array([0.04, *POSE[::-1], 99.0, 0.03])
+CONFIGURE, ACTIVATE, DEACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
+
+Make = Callable[..., RecordingPolicy]
 
 
 @pytest.fixture
-def node(context: Context) -> Iterator[RecordingPolicy]:
-    made = RecordingPolicy(
-        FakeEngine, context=context, parameter_overrides=overrides(library="/", image_size=SIZE, max_observation_age=5.0)
-    )
+def make(context: Context) -> Iterator[Make]:
+    """Make nodes with the simulation's parameters and others above them."""
+    made: list[RecordingPolicy] = []
+
+    def build(catalogue: FakeCatalogue | None = None, **values: Any) -> RecordingPolicy:
+        given = for_the_simulation(max_picture_age=5.0, max_joints_age=5.0, **values)
+        made.append(RecordingPolicy(FakeEngine, catalogue or FakeCatalogue(), context=context, parameter_overrides=given))
+        return made[-1]
+
+    yield build
+    for node in made:
+        node.destroy_node()
+
+
+@pytest.fixture
+def node(make: Make) -> RecordingPolicy:
+    """A node that acts on what it is given."""
+    made = make()
     made._on_instruction(String(data="put it there"))
-    made._control.apply_requests()
-    yield made
-    made.destroy_node()
+    return made
 
 
-def give(node: PolicyNode, age: int = 0, size: int = SIZE, names: list[str] = NAMES) -> int:
+def give(node: PolicyNode, age: int = 0, size: int = SIZE, names: list[str] = NAMES, positions: np.ndarray = POSITIONS) -> int:
     """Hand the node one observation of the given age [ns] and return its stamp [ns]."""
     stamp = node.get_clock().now().nanoseconds - age
     for camera, brightness in (("agentview", 10), ("eye_in_hand", 20)):
         picture = messages.to_image(np.full((size, size, 3), brightness, np.uint8), stamp, "camera")
-        node._inbox.put(INPUTS[camera], picture, stamp)
-    node._inbox.put(INPUTS["joints"], messages.to_joint_state(names, POSITIONS[: len(names)], stamp), stamp)
+        node._inbox.put(node._topics[camera], picture, stamp)
+    node._inbox.put(node._topics["joints"], messages.to_joint_state(names, positions[: len(names)], stamp), stamp)
     return stamp
+
+
+def change(node: PolicyNode, transition: int) -> bool:
+    """Ask for a transition as the service does."""
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return node._LifecycleNodeMixin__on_change_state(request, ChangeState.Response()).success
+
+
+def status(node: RecordingPolicy) -> dict[str, str]:
+    return status_values(node.on("~/status")[-1])
+
+
+def parts_of(twist: Any) -> tuple[float, ...]:
+    linear, angular = twist.twist.linear, twist.twist.angular
+    return (linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
 
 
 def test_the_engine_sees_pictures_and_joints_in_its_own_order(node: RecordingPolicy) -> None:
     give(node)
     node.step()
-    seen = node._engine.observations[-1]
+    seen = node._parts.engine.observations[-1]
     assert (seen.agentview.mean(), seen.eye_in_hand.mean()) == (10, 20)
-    np.testing.assert_allclose(seen.joints, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    np.testing.assert_allclose(seen.joints, POSE)
     np.testing.assert_allclose(seen.gripper, [0.03, -0.04])
 
 
 def test_an_action_is_the_gripper_then_the_twist_with_the_observations_stamp(node: RecordingPolicy) -> None:
-    node._engine.action[:] = (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0)
+    node._parts.engine.action[:] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1.0)
     stamp = give(node)
     node.step()
     assert [topic for topic in node.topics() if topic in {GRIPPER, TWIST}] == [GRIPPER, TWIST]
     twist = node.on(TWIST)[0]
     assert (messages.to_nanoseconds(twist.header.stamp), twist.header.frame_id) == (stamp, "panda_link0")
-    parts = (
-        twist.twist.linear.x,
-        twist.twist.linear.y,
-        twist.twist.linear.z,
-        twist.twist.angular.x,
-        twist.twist.angular.y,
-        twist.twist.angular.z,
-    )
-    np.testing.assert_allclose(parts, (0.1, 0.2, 0.3, 0.4, 0.5, 0.6))
+    np.testing.assert_allclose(parts_of(twist), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6))
     assert list(node.on(GRIPPER)[0].data) == [1.0]
 
 
@@ -85,36 +112,81 @@ def test_a_tick_reports_its_timing_and_routing(node: RecordingPolicy) -> None:
     np.testing.assert_allclose(values, 1 / 3)
 
 
+DEGREES = np.array([0.04, *np.rad2deg(POSE[::-1]), 99.0, 0.03])
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "reason"),
     [
-        ({"size": 16}, "message", "16x16"),
+        ({"size": 16}, "message", "/agentview/image_raw: the picture is 16x16"),
         ({"names": NAMES[:5]}, "message", "lack panda_joint1, panda_joint2, panda_joint3, panda_finger_joint1"),
-        ({"age": 6_000_000_000}, "stale", "6000 ms old"),
+        ({"positions": DEGREES}, "message", "see that the driver sends radians"),
+        ({"age": 6_000_000_000}, "stale", "5000 ms are allowed"),
+        ({"age": -6_000_000_000}, "future", "ms ahead of the clock"),
     ],
 )
-def test_bad_input_moves_nothing_is_reported_and_is_recovered_from(node: RecordingPolicy, fault: dict, kind: str, reason: str) -> None:
+def test_bad_input_stops_the_arm_is_reported_and_is_recovered_from(node: RecordingPolicy, fault: dict, kind: str, reason: str) -> None:
+    give(node)
+    node.step()
+    before = len(node.on(GRIPPER))
     give(node, **fault)
     held = node.step()
     assert isinstance(held, Held)
     assert held.kind == kind
-    assert not node.on(TWIST)
-    assert not node.on(GRIPPER)
+    node.step()
+    assert [parts_of(twist) for twist in node.on(TWIST)[1:]] == [(0.0,) * 6]  # one zero, then silence
+    assert len(node.on(GRIPPER)) == before
+    assert (status(node)["kind"], status(node)["state"]) == (kind, "active")
     node._report_diagnostics()
-    status = node.on("/diagnostics")[0].status[0]
-    assert reason in status.message
-    assert status_values(status)[f"holds_{kind}"] == "1"
+    shown = node.on("/diagnostics")[0].status[0]
+    assert reason in shown.message
+    assert status_values(shown)[f"holds_{kind}"] == "2"
     give(node)
     assert isinstance(node.step(), Acted)
     node._report_diagnostics()
     assert node.on("/diagnostics")[-1].status[0].message == "acting"
+    assert status(node)["kind"] == "acting"
 
 
-def test_on_a_robot_it_ticks_on_deadlines_until_the_shutdown(domain: int) -> None:
+def test_the_status_is_told_again_when_another_input_is_to_blame_and_not_for_another_number(node: RecordingPolicy) -> None:
+    for age in (6_000_000_000, 7_000_000_000):
+        give(node, age=age)
+        node.step()
+    told = len(node.on("~/status"))
+    stamp = node.get_clock().now().nanoseconds
+    node._inbox.put(node._topics["joints"], messages.to_joint_state(NAMES, POSITIONS, stamp), stamp)
+    node.step()
+    assert len(node.on("~/status")) == told + 1
+    assert "/joint_states" not in node.on("~/status")[-1].message
+    give(node, age=8_000_000_000)
+    node.step()
+    give(node, age=9_000_000_000)
+    node.step()
+    assert len(node.on("~/status")) == told + 2
+
+
+def test_nothing_is_commanded_before_the_first_action(node: RecordingPolicy) -> None:
+    give(node, size=16)
+    node.step()
+    assert not {TWIST, GRIPPER} & set(node.topics())
+
+
+def test_limits_that_bite_are_counted(make: Make) -> None:
+    node = make(action_limit=[0.1] * 6)
+    node._on_instruction(String(data="put it there"))
+    node._parts.engine.action[1] = 0.5
+    give(node)
+    node.step()
+    assert node.on(TWIST)[0].twist.linear.y == 0.1
+    node._report_diagnostics()
+    assert status_values(node.on("/diagnostics")[-1].status[0])["limited_by_value"] == "1"
+
+
+def test_on_a_robot_it_ticks_on_deadlines_until_the_shutdown(domain: int, capsys: pytest.CaptureFixture[str]) -> None:
     context = Context()
     rclpy.init(context=context, domain_id=domain)
-    values = overrides(library="/", image_size=SIZE, max_observation_age=5.0, rate=100.0)
-    node = RecordingPolicy(FakeEngine, context=context, parameter_overrides=values)
+    values = for_the_simulation(max_picture_age=5.0, max_joints_age=5.0, rate=100.0)
+    node = RecordingPolicy(FakeEngine, FakeCatalogue(), context=context, parameter_overrides=values)
     node._on_instruction(String(data="put it there"))
     give(node)
 
@@ -128,11 +200,134 @@ def test_on_a_robot_it_ticks_on_deadlines_until_the_shutdown(domain: int) -> Non
     assert len(node.on(TWIST)) == 3
     assert time.perf_counter() - began >= 0.03  # one period before each tick
     assert status_values(node.on("~/library")[-1])["instruction"] == "put it there"
+    assert "policy: 3 actions at 100 Hz" in capsys.readouterr().out
     node.destroy_node()
 
 
+# --- lifecycle
+
+
+def test_it_waits_for_each_transition_and_obeys_no_other(make: Make) -> None:
+    node = make(autostart=False)
+    give(node)
+    for illegal in (ACTIVATE, DEACTIVATE, Transition.TRANSITION_CLEANUP):
+        assert not change(node, illegal)
+        assert node.state == "unconfigured"
+    node._on_instruction(String(data="put it there"))
+    assert change(node, CONFIGURE)
+    assert (status(node)["state"], node.step()) == ("inactive", None)
+    assert not change(node, CONFIGURE)
+    assert change(node, ACTIVATE)
+    assert isinstance(node.step(), Acted)  # the instruction that came too early was kept
+    assert change(node, DEACTIVATE)
+    assert parts_of(node.on(TWIST)[-1]) == (0.0,) * 6
+    assert node.step() is None
+    assert change(node, Transition.TRANSITION_CLEANUP)
+    assert (node._parts, node._inbox.entries()) == (None, {})
+    assert change(node, CONFIGURE)
+    assert change(node, Transition.TRANSITION_INACTIVE_SHUTDOWN)
+    assert node.state == "finalized"
+
+
+@pytest.mark.fault
+def test_an_action_that_is_computed_while_the_node_is_deactivated_is_dropped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dmpel_ros.policy_node.PATIENCE", 0.01)
+    node = make()
+    node._on_instruction(String(data="put it there"))
+    node._parts.engine.action[0] = 0.5
+    node._parts.engine.pause = lambda: change(node, DEACTIVATE)  # as the executor does while the tick hangs
+    give(node)
+    assert node.step() is None
+    assert not {TWIST, GRIPPER} & set(node.topics())
+
+
+def test_only_an_active_node_wakes_for_its_inputs(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = make(use_sim_time=True)
+    give(node)
+    woken: list[bool] = []
+    monkeypatch.setattr(node._inbox, "wait", lambda ready, timeout: woken.append(ready()) or woken[-1])
+    node._wait(time.perf_counter())
+    change(node, DEACTIVATE)
+    node._wait(time.perf_counter())
+    assert woken == [True, False]  # it would spin on inputs that no tick takes
+
+
+def test_configuring_warms_up_and_forgets_it(make: Make) -> None:
+    engine = make()._parts.engine
+    assert engine.observations[0].agentview.shape == (SIZE, SIZE, 3)
+    assert engine.resets >= 1
+
+
+def test_a_transition_that_raises_is_logged_and_the_node_can_be_configured_again(make: Make) -> None:
+    node = make(autostart=False)
+    catalogue, node._catalogue = node._catalogue, None
+    assert not change(node, CONFIGURE)
+    assert node.state == "unconfigured"
+    node._catalogue = catalogue
+    assert change(node, CONFIGURE)
+
+
+@pytest.mark.parametrize(
+    ("expected", "words"),
+    [
+        ({"image_orientation": "upside down"}, "the library expects 'upside down', the robot gives 'upright'"),
+        ({"joints": 6}, "joints: the library expects 6, the robot gives 7"),
+        ({"rate_hz": 10}, "rate_hz: the library expects 10, the robot gives 20.0: set 'rate'"),
+        ({"action": "joint positions"}, "the library expects 'joint positions', the robot gives 'OSC_POSE"),
+        ({"cameras": {"overhead": [128, 128, 3]}}, "expects 'overhead', the robot gives agentview, eye_in_hand"),
+        ({"cameras": {"agentview": [128, 128, 3]}}, "[128, 128, 3] pixels, the robot gives [32, 32, 3]"),
+    ],
+)
+def test_a_library_for_another_robot_is_not_configured(make: Make, expected: dict, words: str) -> None:
+    node = make(FakeCatalogue(**expected), autostart=False)
+    assert not change(node, CONFIGURE)
+    assert (node.state, status(node)["kind"]) == ("unconfigured", "refused")
+    assert words in node.on("~/status")[-1].message
+
+
+def test_activation_checks_what_has_come_and_names_all_of_it(make: Make) -> None:
+    node = make(autostart=False)
+    change(node, CONFIGURE)
+    give(node, size=16, names=NAMES[:3])
+    assert not change(node, ACTIVATE)
+    message = node.on("~/status")[-1].message
+    assert "/agentview/image_raw: the picture is 16x16, the policy was trained on 32x32" in message
+    assert "/joint_states: joint states lack panda_joint1" in message
+    give(node)
+    assert change(node, ACTIVATE)
+
+
+def test_a_strict_activation_needs_inputs_and_listeners(make: Make) -> None:
+    node = make(autostart=False, strict_preflight=True)
+    change(node, CONFIGURE)
+    assert not change(node, ACTIVATE)
+    message = node.on("~/status")[-1].message
+    assert "/joint_states: nothing has come from no publisher: start the driver" in message
+    assert f"{TWIST}: nobody listens: start the arm's controller" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"output": "torque"}, "no output 'torque'; valid outputs: twist, positions, trajectory"),
+        ({"box_low": [1.0, 0.0, 0.0]}, "the box is empty"),
+        ({"action_limit": [1.0, 1.0]}, "'action_limit' must be 6 finite numbers"),
+        ({"gripper_open": [1.0, 2.0]}, "'gripper_open' has 2 numbers and 'gripper_closed' 1"),
+        ({"library": "nowhere"}, "no library 'nowhere'"),
+        ({"gripper_topic": TWIST}, "'command_topic' and 'gripper_topic' are both"),
+    ],
+)
+def test_parameters_that_make_no_sense_end_an_autostart(make: Make, values: dict, words: str) -> None:
+    with pytest.raises(DmpelError, match=words):
+        make(**values)
+
+
+# --- skills
+
+
 def test_the_library_in_use_is_told(node: RecordingPolicy) -> None:
-    node._report_library()
+    give(node)
+    node.step()
     values = status_values(node.on("~/library")[-1])
     assert values["generation"] == "3"
     assert json.loads(values["experts"]) == ["skill-0", "skill-1", "skill-2"]
@@ -141,19 +336,30 @@ def test_the_library_in_use_is_told(node: RecordingPolicy) -> None:
 
 def test_a_load_changes_the_next_tick_and_what_is_told(node: RecordingPolicy) -> None:
     node.set_parameters([Parameter("generation", value=4)])
-    assert node._load() == (True, "generation 4 is loaded and takes over at the next tick")
+    assert node._load_wanted(node._parts) == (True, "generation 4 is loaded and takes over at the next tick")
     give(node)
     node.step()
     assert messages.from_record(node.on("~/timing")[-1])["generation"] == 4
     assert status_values(node.on("~/library")[-1])["generation"] == "4"
 
 
+def test_rolling_back_runs_the_generation_before_and_the_parameter_says_so(node: RecordingPolicy) -> None:
+    assert node._roll_back(node._parts) == (True, "generation 2 is loaded and takes over at the next tick")
+    assert node.get_parameter("generation").value == 2
+    assert node._parts.engine.generation == 2
+
+
 @pytest.mark.parametrize(
-    ("name", "value", "fault"), [("generation", 99, "generation 99 does not exist"), ("library", "nowhere", "no library 'nowhere'")]
+    ("name", "value", "fault"),
+    [
+        ("generation", 99, "generation 99 does not exist"),
+        ("generation", 77, "rate_hz: the library expects 50.0, the robot gives 20.0"),
+        ("library", "nowhere", "no library 'nowhere'"),
+    ],
 )
 def test_a_load_that_fails_leaves_the_engine_running(node: RecordingPolicy, name: str, value: int | str, fault: str) -> None:
     node.set_parameters([Parameter(name, value=value)])
-    success, message = node._load()
+    success, message = node._load_wanted(node._parts)
     assert not success
     assert fault in message
     assert message.endswith("generation 3 stays in use")
@@ -161,17 +367,20 @@ def test_a_load_that_fails_leaves_the_engine_running(node: RecordingPolicy, name
     assert isinstance(node.step(), Acted)
 
 
+# --- parameters
+
+
 def test_every_parameter_says_what_it_is(node: RecordingPolicy) -> None:
     for row in PARAMETERS:
         assert node.describe_parameter(row.name).description
 
 
-def test_parameters_keep_to_their_range_and_read_only_ones_stay(node: RecordingPolicy, context: Context) -> None:
+def test_parameters_keep_to_their_range_and_read_only_ones_stay(node: RecordingPolicy, make: Make) -> None:
     with pytest.raises(InvalidParameterValueException):
-        RecordingPolicy(FakeEngine, context=context, parameter_overrides=overrides(library="/", rate=1000.0))
+        make(rate=1000.0)
     assert not node.set_parameters([Parameter("rate", value=30.0)])[0].successful
 
 
 def test_a_library_that_is_not_there_ends_the_node_with_a_message(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--ros-args", "-p", "library:=nowhere"], FakeEngine) == 2
+    assert main(["--ros-args", "-p", "library:=nowhere", "-p", "autostart:=true"], FakeEngine) == 2
     assert "no library 'nowhere'" in capsys.readouterr().err

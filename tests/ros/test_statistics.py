@@ -22,9 +22,12 @@ def test_nothing_measured_is_no_error() -> None:
 def test_statistics_count_by_kind() -> None:
     statistics = TickStatistics()
     statistics.acted(20.0, 3.0, overrun=False)
-    statistics.acted(60.0, 4.0, overrun=True)
+    statistics.acted(60.0, 4.0, overrun=True, limited=("box", "jerk"))
     statistics.held("stale")
     statistics.held("stale")
     values = statistics.values()
     assert (values["ticks"], values["overruns"], values["holds"], values["holds_stale"]) == ("2", "1", "2", "2")
     assert (values["compute_max_ms"], values["observation_age_max_ms"]) == ("60.0", "4.0")
+    assert (values["limited_by_box"], values["limited_by_jerk"]) == ("1", "1")
+    assert statistics.report(20.0).startswith("2 actions at 20 Hz, 1 overruns, compute p50/p95/max 40.0/58.0/60.0 ms")
+    assert statistics.report(20.0).endswith("2 holds, 2 stale")

@@ -1,0 +1,117 @@
+"""Parameters of the policy node. The defaults are for a real arm and strict; config/ holds one file per kind of arm."""
+
+from math import pi
+
+from dmpel_ros.parameters import Parameter
+
+ACTION = "OSC_POSE delta in [-1, 1] (0.05 m, 0.5 rad), then gripper (-1 open, +1 close)"
+"""What the shipped libraries' actions mean, in the words of their manifests."""
+
+FULL_LINEAR = 0.05
+"""How far a full linear deflection is meant to move the tool [m], as `ACTION` says; the box stops the tool that far ahead."""
+
+PANDA_JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
+
+# a [m], d [m], alpha [rad] of each joint, as in the Panda's own documentation.
+PANDA_DH = [
+    *(0.0, 0.333, 0.0),
+    *(0.0, 0.0, -pi / 2),
+    *(0.0, 0.316, pi / 2),
+    *(0.0825, 0.0, pi / 2),
+    *(-0.0825, 0.384, -pi / 2),
+    *(0.0, 0.0, pi / 2),
+    *(0.088, 0.0, pi / 2),
+]
+
+LIBRARY = (
+    Parameter("library", "", "Folder of the library to run; absolute, or relative to the working directory or to the package."),
+    Parameter("generation", -1, "Generation of the library to run; -1 takes the one that the library's manifest selects.", -1, 1_000_000),
+    Parameter("threads", 1, "Threads that the engine computes with.", 1, 64, read_only=True),
+    Parameter("allow_loading", False, "Whether ~/load and ~/roll_back may change the library while the node runs.", read_only=True),
+    Parameter("library_root", "", "Folder that every library to load must lie in; empty for the first library's own.", read_only=True),
+)
+
+LIFECYCLE = (
+    Parameter("autostart", False, "Whether the node configures and activates itself when it starts.", read_only=True),
+    Parameter(
+        "strict_preflight", True, "Whether activation needs a message of every input and a listener for the commands.", read_only=True
+    ),
+)
+
+CONTRACT = (
+    Parameter("rate", 20.0, "Ticks per second [Hz]; the policy was trained at one rate.", 1.0, 100.0, read_only=True),
+    Parameter("image_size", 128, "Width and height of both pictures [pixels].", 16, 1024, read_only=True),
+    Parameter("image_orientation", "upright", "Which way up the pictures arrive, in the words of the library's manifest.", read_only=True),
+    Parameter("action", ACTION, "What an action means to the arm, in the words of the library's manifest.", read_only=True),
+)
+
+INPUTS = (
+    Parameter("agentview_topic", "/agentview/image_raw", "Pictures of the fixed camera.", read_only=True),
+    Parameter("eye_in_hand_topic", "/eye_in_hand/image_raw", "Pictures of the wrist camera.", read_only=True),
+    Parameter("joints_topic", "/joint_states", "Joint states.", read_only=True),
+    Parameter("compressed_pictures", False, "Whether the cameras send sensor_msgs/CompressedImage (JPEG or PNG).", read_only=True),
+    Parameter("max_picture_age", 0.1, "Oldest picture that is acted on [s].", 0.001, 10.0, read_only=True),
+    Parameter("max_joints_age", 0.1, "Oldest joint state that is acted on [s].", 0.001, 10.0, read_only=True),
+    Parameter("max_input_skew", 0.08, "Largest difference between the stamps of one observation's inputs [s].", 0.0, 1.0, read_only=True),
+    Parameter(
+        "frozen_motion", 0.05, "A picture that stays the same while a joint moves this far is frozen [rad]; 0.0 turns the check off.",
+        0.0, 1.0, read_only=True,
+    ),
+    Parameter("max_compute", 0.1, "Longest that one tick may compute; its action is dropped after that [s].", 0.001, 60.0, read_only=True),
+    Parameter("max_faults", 100, "Faulty ticks in a row that stop the node until ~/clear; 0 for never.", 0, 100_000, read_only=True),
+)  # fmt: skip
+
+ARM = (
+    Parameter("arm_joints", PANDA_JOINTS, "Names of the arm joints, base first.", read_only=True),
+    Parameter("finger_joints", ["panda_finger_joint1", "panda_finger_joint2"], "Names of the two finger joints.", read_only=True),
+    Parameter(
+        "finger_signs", [1.0, -1.0], "Sign of each finger's position in the training data, where drivers publish openings.", read_only=True
+    ),
+    Parameter(
+        "joint_low", [-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973], "Lower ends of the joints' ranges [rad].",
+        read_only=True,
+    ),
+    Parameter(
+        "joint_high", [2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973], "Upper ends of the joints' ranges [rad].", read_only=True
+    ),
+    Parameter("dh", PANDA_DH, "Modified Denavit-Hartenberg rows of the arm: a [m], d [m], alpha [rad] per joint.", read_only=True),
+    Parameter("tool", [0.0, 0.0, 0.2035], "Centre of the tool in the last joint's frame [m].", read_only=True),
+)  # fmt: skip
+
+LIMITS = (
+    Parameter("action_limit", [0.5] * 6, "Largest pose delta per axis, as a share of full deflection.", read_only=True),
+    Parameter("change_limit", [0.2] * 6, "Largest change of the pose delta from tick to tick, per axis.", read_only=True),
+    Parameter("jerk_limit", [0.2] * 6, "Largest change of that change from tick to tick, per axis.", read_only=True),
+    Parameter("ramp", 1.0, "Time over which the motion grows to its full size after activation and after every hold [s].", 0.0, 60.0,
+              read_only=True),
+    Parameter("box_low", [0.2, -0.5, 0.0], "Lower corner of the box that the tool stays in, in the base frame [m].", read_only=True),
+    Parameter("box_high", [0.8, 0.5, 0.8], "Upper corner of that box [m].", read_only=True),
+)  # fmt: skip
+
+OUTPUT = (
+    Parameter("output", "twist", "How actions are published: twist, positions or trajectory.", read_only=True),
+    Parameter("command_topic", "/servo_node/delta_twist_cmds", "Where arm commands go.", read_only=True),
+    Parameter("gripper_topic", "/gripper_controller/commands", "Where gripper commands go.", read_only=True),
+    Parameter("command_frame", "panda_link0", "Frame that the twist is expressed in.", read_only=True),
+    Parameter("linear_scale", 1.0, "A full linear deflection in the output's unit: [m] per tick for positions and trajectory.", 0.0, 10.0,
+              read_only=True),
+    Parameter("angular_scale", 1.0, "A full angular deflection in the output's unit: [rad] per tick for positions and trajectory.", 0.0,
+              10.0, read_only=True),
+    Parameter("max_lead", 0.1, "How far commanded joint positions may run ahead of the measured ones [rad].", 0.0, 1.0, read_only=True),
+    Parameter("time_from_start", 0.1, "When a trajectory's point is to be reached [s].", 0.001, 10.0, read_only=True),
+    Parameter("gripper_open", [-1.0], "Gripper command that opens, one number per actuated finger.", read_only=True),
+    Parameter("gripper_closed", [1.0], "Gripper command that closes, one number per actuated finger.", read_only=True),
+)  # fmt: skip
+
+GROUPS = {
+    "Library": LIBRARY,
+    "Lifecycle": LIFECYCLE,
+    "Contract": CONTRACT,
+    "Inputs": INPUTS,
+    "Arm": ARM,
+    "Limits": LIMITS,
+    "Output": OUTPUT,
+}
+"""The table by subject, in the order in which the documentation shows it."""
+
+PARAMETERS = tuple(row for group in GROUPS.values() for row in group)
