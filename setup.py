@@ -32,6 +32,7 @@ EXTRAS = {
         "ros-jazzy-std-srvs",
         "ros-jazzy-trajectory-msgs",
         "ros-jazzy-domain-coordinator",
+        "mcap>=1.2",
         "pyyaml>=6",
     ],
     # setuptools: colcon needs one that still has `setup.py develop`.
@@ -81,6 +82,7 @@ setuptools.setup(
             "dmpel = dmpel_core.cli:main",
             "policy_node = dmpel_ros.policy_node:main",
             "simulation_bridge = dmpel_ros.bridge_node:main",
+            "recorder = dmpel_ros.recorder:main",
         ],
         "dmpel.commands": [
             "collect = dmpel_core.simulation.collect",
@@ -93,6 +95,7 @@ setuptools.setup(
             "export-official = dmpel_core.official.export_command",
             "simulate = dmpel_ros.simulate",
             "demo = dmpel_ros.demo",
+            "replay = dmpel_ros.replay",
         ],
     },
     distclass=Distribution,

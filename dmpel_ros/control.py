@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.inference.engine import Engine
+from dmpel_core.inference.engine import Engine, Tick
 from dmpel_core.observation import Observation
 from dmpel_ros import guard
 from dmpel_ros.guard import Guard
 from dmpel_ros.inbox import Inbox, Inputs
 from dmpel_ros.outcome import FAULTS, Acted, Held
+from dmpel_ros.trace import Trace
 from dmpel_ros.vigil import Vigil
 
 LONGEST_INSTRUCTION = 500
@@ -67,7 +68,9 @@ class Controller:
         self._stopped: str | None = None
         self._faults = 0
         self._seen: int | None = None
+        self._place = 0
         self.instruction = ""
+        self.trace: Trace | None = None  # of the last call of `tick`, where the engine computed
 
     def request(self, what: str, value: str = "") -> None:
         """Ask for something before the next tick; may be called from any thread.
@@ -91,6 +94,7 @@ class Controller:
             self._rest()
         if "reset" in wanted:
             self._engine.reset()
+            self._place = 0
         if "instruction" in wanted:
             self._follow(wanted["instruction"])
         if wanted.keys() - {"reset"}:
@@ -142,7 +146,7 @@ class Controller:
         return outcome if stop is None else Held("stopped", stop)
 
     def _outcome(self) -> Acted | Held:
-        began = time.perf_counter()
+        began, self.trace = time.perf_counter(), None
         inputs = self._inbox.inputs()
         self._seen = None if inputs is None else inputs.newest
         if self._stopped is not None:
@@ -161,7 +165,7 @@ class Controller:
         if frozen is not None:
             return frozen
         try:
-            tick = self._engine.tick(observation)
+            tick = self._compute(observation, inputs)
         except DmpelError as error:
             return Held("engine", str(error))
         fault = guard.fault(tick.action)
@@ -174,3 +178,11 @@ class Controller:
                 "late", f"the tick took {1e3 * compute:.0f} ms, {1e3 * self._patience.compute:.0f} ms are allowed: free the processor"
             )
         return Acted(replace(tick, action=action), observation, inputs.stamp, age, began, limited)
+
+    def _compute(self, observation: Observation, inputs: Inputs) -> Tick:
+        """Have the engine compute, and note what it was given and gave."""
+        self._place += 1
+        self.trace = Trace(self._place, inputs.stamps, self.instruction, self._engine.generation, ())
+        tick = self._engine.tick(observation)
+        self.trace = replace(self.trace, generation=tick.generation, action=tuple(tick.action.tolist()))
+        return tick

@@ -34,11 +34,13 @@ class Inputs:
         messages: Newest message by input name.
         stamp: Oldest of the messages' stamps [ns]; the age of the observation counts from here.
         newest: Newest of the stamps [ns].
+        stamps: Stamp of each message [ns].
     """
 
     messages: dict[str, Any]
     stamp: int
     newest: int
+    stamps: dict[str, int]
 
 
 class Inbox:
@@ -92,7 +94,8 @@ class Inbox:
         """Return the entries as one set, or None where they are not one."""
         if len(entries) < len(self.names):
             return None
-        stamps = [entry.stamp for entry in entries.values()]
-        if max(stamps) - min(stamps) > self._max_skew:
+        stamps = {name: entry.stamp for name, entry in entries.items()}
+        oldest, newest = min(stamps.values()), max(stamps.values())
+        if newest - oldest > self._max_skew:
             return None
-        return Inputs({name: entry.message for name, entry in entries.items()}, min(stamps), max(stamps))
+        return Inputs({name: entry.message for name, entry in entries.items()}, oldest, newest, stamps)

@@ -301,6 +301,8 @@ class PolicyNode(ManagedNode):
                 self._hold(outcome)
             else:
                 self._act(parts, outcome)
+            if parts.control.trace is not None:
+                self._telemetry.trace(parts.control.trace)
         return outcome
 
     def _act(self, parts: Assembly, acted: Acted) -> None:

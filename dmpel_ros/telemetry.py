@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
-from std_msgs.msg import Float32MultiArray, Float64MultiArray
+from std_msgs.msg import Float32MultiArray, Float64MultiArray, String
 
 from dmpel_core.groups import GROUPS
 from dmpel_ros import messages, qos
 from dmpel_ros.outcome import Acted
 from dmpel_ros.statistics import TickStatistics
+from dmpel_ros.trace import Trace
 
 TIMING_FIELDS = ("stamp_s", "compute_ms", "observation_age_ms", "overrun", "generation")
 
@@ -29,6 +30,7 @@ class Telemetry:
         self.statistics = TickStatistics()
         self._routing = node.create_publisher(Float32MultiArray, "~/routing", qos.REPORT)
         self._timing = node.create_publisher(Float64MultiArray, "~/timing", qos.REPORT)
+        self._trace = node.create_publisher(String, "~/tick", qos.REPORT)
         self._library = node.create_publisher(DiagnosticStatus, "~/library", qos.LATCHED)
         self._status = node.create_publisher(DiagnosticStatus, "~/status", qos.LATCHED)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", qos.REPORT)
@@ -42,6 +44,10 @@ class Telemetry:
         self._timing.publish(messages.to_record(record, TIMING_FIELDS))
         if acted.tick.coefficients.shape[1] == len(experts):  # not so for the one tick during which a load changes the names
             self._routing.publish(messages.to_table(acted.tick.coefficients, GROUPS, experts))
+
+    def trace(self, trace: Trace) -> None:
+        """Tell what the engine computed from what, for recordings."""
+        self._trace.publish(String(data=trace.to_json()))
 
     def library(self, generation: int, experts: Sequence[str], instruction: str) -> None:
         """Tell, latched, which library and instruction are in use."""
