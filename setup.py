@@ -95,6 +95,7 @@ setuptools.setup(
             "export-official = dmpel_core.official.export_command",
             "simulate = dmpel_ros.simulate",
             "demo = dmpel_ros.demo",
+            "convert = dmpel_ros.convert",
             "replay = dmpel_ros.replay",
         ],
     },

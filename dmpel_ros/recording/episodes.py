@@ -1,0 +1,183 @@
+"""The episodes of a recording: where each begins and ends, at which ticks it was observed, and what was commanded there.
+
+Where a person has marked demonstrations (begin, then keep or discard), those count, and the ticks are taken at the policy's
+rate from the first camera's pictures. Where nobody has, the policy's own ticks count, one episode per reset or instruction.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from geometry_msgs.msg import TwistStamped
+from std_msgs.msg import Float64MultiArray, String
+
+from dmpel_core.errors import DmpelError
+from dmpel_ros import messages, robot
+from dmpel_ros.recording.bag import Bag, BagError
+from dmpel_ros.recording.observations import Sight, Stamps, read
+from dmpel_ros.recording.topics import MARK, Robot, tick_topic
+from dmpel_ros.trace import Trace
+
+
+class EpisodeError(DmpelError):
+    """A recording does not hold what a demonstration needs."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One run of a task.
+
+    Attributes:
+        instruction: What the policy was told; empty for a marked episode.
+        ticks: Stamps of the messages that each tick observed.
+        actions: What was commanded at each, (L, 7) in [-1, 1].
+    """
+
+    instruction: str
+    ticks: tuple[Stamps, ...]
+    actions: np.ndarray
+
+
+def episodes(bag: Bag) -> list[Episode]:
+    """Return the episodes of a recording in their order.
+
+    Raises:
+        BagError: There is none.
+        EpisodeError: There is one that cannot be used.
+    """
+    commanded = Commanded(bag)
+    marked = _marked(bag)
+    found = list(_by_marks(bag, marked, commanded) if marked else _by_ticks(bag, commanded))
+    if not found:
+        raise BagError(f"{bag.path} holds no episode: neither marks (~/begin and ~/keep of the recorder) nor ticks of a policy")
+    return found
+
+
+class Commanded:
+    """The commands of a recording as actions, by when they were stamped."""
+
+    def __init__(self, bag: Bag) -> None:
+        """Read all commands; they are small.
+
+        Raises:
+            EpisodeError: The arm was not commanded by twists.
+        """
+        node, parameters = Robot(bag.parameters), bag.parameters
+        if parameters["output"] != "twist":
+            raise EpisodeError(
+                f"the arm was commanded by '{parameters['output']}', actions can be read from 'twist' alone: record with that output"
+            )
+        self._scales = np.repeat([parameters["linear_scale"], parameters["angular_scale"]], 3)
+        if (self._scales == 0.0).any():
+            raise EpisodeError("'linear_scale' and 'angular_scale' must not be 0 to read actions from twists")
+        self._gripper_range = robot.gripper_commands(node)
+        self._stamps, self._actions = self._read(bag, parameters["command_topic"], parameters["gripper_topic"])
+
+    def _read(self, bag: Bag, arm: str, hand: str) -> tuple[list[int], list[np.ndarray]]:
+        """Return stamps [ns] in rising order and actions, (7,) each: the gripper does what it was told last before the twist."""
+        found: dict[int, np.ndarray] = {}
+        gripper = -1.0
+        for recorded in bag.messages({arm, hand}):
+            if recorded.topic == hand:
+                gripper = self._from_gripper(read(recorded, Float64MultiArray))
+            else:
+                twist = read(recorded, TwistStamped)
+                # The first one of a stamp: in simulated time the zero of a hold may follow under the same stamp.
+                found.setdefault(messages.to_nanoseconds(twist.header.stamp), np.append(self._from_twist(twist), gripper))
+        stamps = sorted(found)
+        return stamps, [found[stamp] for stamp in stamps]
+
+    def _from_twist(self, message: TwistStamped) -> np.ndarray:
+        linear, angular = message.twist.linear, message.twist.angular
+        return np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z]) / self._scales
+
+    def _from_gripper(self, message: Float64MultiArray) -> float:
+        opened, closed = self._gripper_range
+        span = closed - opened
+        if len(message.data) != len(span):
+            raise EpisodeError(f"a gripper command has {len(message.data)} numbers, 'gripper_open' {len(span)}: record with this gripper's")
+        return float(np.clip(2.0 * (np.asarray(message.data) - opened) @ span / (span @ span) - 1.0, -1.0, 1.0))
+
+    def between(self, begin: int, end: int) -> np.ndarray:
+        """Return the action, (7,), commanded first from one stamp on and before another [ns]; none means that the arm was to stay."""
+        first = bisect_left(self._stamps, begin)
+        if first < len(self._stamps) and self._stamps[first] < end:
+            return np.clip(self._actions[first], -1.0, 1.0)
+        gripper = self._actions[first - 1][6] if first else -1.0
+        return np.append(np.zeros(6), gripper)
+
+
+def _by_ticks(bag: Bag, commanded: Commanded) -> Iterator[Episode]:
+    told = [Trace.from_json(read(message, String).data) for message in bag.messages({tick_topic(bag.parameters["policy"])})]
+    starts = [
+        index
+        for index, trace in enumerate(told)
+        if index == 0 or trace.place != told[index - 1].place + 1 or trace.instruction != told[index - 1].instruction
+    ]
+    for start, end in pairwise([*starts, len(told)]):
+        part = told[start:end]
+        begins = [min(trace.stamps.values()) for trace in part]
+        # The policy stamps a command with its observation: what carries another stamp, such as the zero of a hold, is none of it.
+        actions = [commanded.between(begin, begin + 1) for begin in begins]
+        yield Episode(part[0].instruction, tuple(trace.stamps for trace in part), np.stack(actions))
+
+
+def _marked(bag: Bag) -> list[tuple[int, int]]:
+    """Return when each kept episode began and ended [ns of wall time]."""
+    kept: list[tuple[int, int]] = []
+    began: int | None = None
+    for recorded in bag.messages({MARK}):
+        mark = read(recorded, String).data
+        if mark == "keep" and began is not None:
+            kept.append((began, recorded.time))
+        began = recorded.time if mark == "begin" else None
+    return kept
+
+
+def _by_marks(bag: Bag, marked: Sequence[tuple[int, int]], commanded: Commanded) -> Iterator[Episode]:
+    topics = Sight(bag).topics
+    for begin, end in marked:
+        stamps: dict[str, list[int]] = {topic: [] for topic in topics.values()}
+        for recorded, _, stamp in Sight(bag).stamped():
+            if begin <= recorded.time < end:
+                stamps[recorded.topic].append(stamp)
+        ticks = _at_rate({topic: sorted(set(found)) for topic, found in stamps.items()}, topics["agentview"], bag)
+        times = [min(tick.values()) for tick in ticks]  # the policy stamps its commands with the oldest of an observation's messages
+        actions = [commanded.between(time, after) for time, after in zip(times, [*times[1:], times[-1] + _period(bag)], strict=True)]
+        yield Episode("", tuple(ticks), np.stack(actions))
+
+
+def _at_rate(stamps: Mapping[str, Sequence[int]], first: str, bag: Bag) -> list[Stamps]:
+    """Return one set of stamps per period: the picture nearest to the time, and of the other inputs what is nearest to the picture.
+
+    Raises:
+        EpisodeError: An input was not there for longer than the policy would have put up with.
+    """
+    silent = [topic for topic, found in stamps.items() if not found]
+    if silent:
+        raise EpisodeError(f"nothing came on {', '.join(silent)} during a marked episode: see that the driver runs, and record it again")
+    period, skew = _period(bag), round(1e9 * bag.parameters["max_input_skew"])
+    ticks: list[Stamps] = []
+    for time in range(stamps[first][0], stamps[first][-1] + 1, period):
+        picture = _nearest(stamps[first], time)
+        tick = {topic: _nearest(found, picture) for topic, found in stamps.items()}
+        far = [topic for topic, stamp in tick.items() if abs(stamp - picture) > skew]
+        if far or abs(picture - time) > period / 2:
+            raise EpisodeError(
+                f"{', '.join(far or [first])} had nothing near {(time - stamps[first][0]) / 1e9:.2f} s of a marked episode: "
+                "the input paused or is slower than the policy; mark such an episode with ~/discard"
+            )
+        if not ticks or picture != ticks[-1][first]:  # one that lies halfway between two times is near to both
+            ticks.append(tick)
+    return ticks
+
+
+def _nearest(stamps: Sequence[int], time: int) -> int:
+    after = bisect_right(stamps, time)
+    return min(stamps[max(after - 1, 0) : after + 1], key=lambda stamp: abs(stamp - time))
+
+
+def _period(bag: Bag) -> int:
+    return round(1e9 / bag.parameters["rate"])
