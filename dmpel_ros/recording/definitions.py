@@ -1,9 +1,9 @@
 """Message types as MCAP files describe them, so that a file can be read where the package that made it is unknown."""
 
+import os
 import re
+import sys
 from pathlib import Path
-
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 
 from dmpel_core.errors import DmpelError
 
@@ -44,8 +44,10 @@ def _fields(package: str, text: str) -> list[tuple[str, str]]:
 
 
 def _text(package: str, short: str) -> str:
-    try:
-        file = Path(get_package_share_directory(package)) / "msg" / f"{short}.msg"
-        return file.read_text(encoding="utf-8")
-    except (PackageNotFoundError, OSError) as error:
-        raise DmpelError(f"no definition of {package}/msg/{short}: install or source the ROS package '{package}' ({error})") from error
+    # An environment of wheels is a complete ROS prefix and says so nowhere.
+    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
+    for prefix in filter(None, prefixes):
+        file = Path(prefix) / "share" / package / "msg" / f"{short}.msg"
+        if file.is_file():
+            return file.read_text(encoding="utf-8")
+    raise DmpelError(f"no definition of {package}/msg/{short} in {', '.join(prefixes)}: install or source the ROS package '{package}'")

@@ -1,6 +1,7 @@
 """The recorder and what is made of its files: replay to the bit, and files that survive a kill, a full disk and damage."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -25,7 +26,8 @@ from dmpel_ros.background import spinning
 from dmpel_ros.policy_node import PolicyNode
 from dmpel_ros.recorder import RecorderNode
 from dmpel_ros.recording.bag import Bag, BagError, BagWriter
-from dmpel_ros.recording.topics import recorded
+from dmpel_ros.recording.definitions import definition, type_name
+from dmpel_ros.recording.topics import ROBOT, recorded
 from dmpel_ros.replay import replay, report, traces
 from tests.ros.fake_robot import FakeRobot
 from tests.ros.fakes import SIZE, FakeCatalogue
@@ -33,6 +35,7 @@ from tests.ros.recording import for_the_simulation, overrides
 from tests.ros.window_engine import ForgetlessEngine, OtherEngine, WindowEngine
 
 ROOT = Path(__file__).parents[2]
+ROBOT_DEFAULTS = {row.name: row.default for row in ROBOT}
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
@@ -230,3 +233,15 @@ def test_other_files_are_refused_with_the_remedy(tmp_path: Path) -> None:
         Bag(other)
     with pytest.raises(BagError, match="No such file"):
         Bag(tmp_path / "none.mcap")
+
+
+@pytest.mark.parametrize(
+    "kind", sorted({each.kind for each in recorded(ROBOT_DEFAULTS, "/policy").values()}, key=lambda kind: kind.__name__)
+)
+def test_every_type_is_defined_with_all_that_it_is_made_of(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AMENT_PREFIX_PATH", raising=False)  # as in an environment of wheels
+    text = definition(type_name(kind))
+    fields = kind.get_fields_and_field_types()
+    assert all(re.search(rf"\b{name}\b", text) for name in fields)
+    inner = {re.sub(r"sequence<|>|\[.*", "", field) for field in fields.values()}
+    assert all(f"MSG: {name}\n" in text for name in inner if "/" in name)
