@@ -33,9 +33,11 @@ EXTRAS = {
         "ros-jazzy-trajectory-msgs",
         "ros-jazzy-domain-coordinator",
         "pyyaml>=6",
+        "pillow>=10",  # compressed pictures
+        *RUN,
     ],
     # setuptools: colcon needs one that still has `setup.py develop`.
-    "test": ["pytest>=8", "ruff>=0.9", "mypy>=1.13", "colcon-common-extensions>=0.3", "setuptools>=64,<80"],
+    "test": ["pytest>=8", "matplotlib>=3.8", "ruff>=0.9", "mypy>=1.13", "colcon-common-extensions>=0.3", "setuptools>=64,<80"],
 }
 
 
