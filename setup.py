@@ -34,9 +34,11 @@ EXTRAS = {
         "ros-jazzy-domain-coordinator",
         "mcap>=1.2",
         "pyyaml>=6",
+        "pillow>=10",  # compressed pictures
+        *RUN,
     ],
     # setuptools: colcon needs one that still has `setup.py develop`.
-    "test": ["pytest>=8", "ruff>=0.9", "mypy>=1.13", "colcon-common-extensions>=0.3", "setuptools>=64,<80"],
+    "test": ["pytest>=8", "matplotlib>=3.8", "ruff>=0.9", "mypy>=1.13", "colcon-common-extensions>=0.3", "setuptools>=64,<80"],
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import rclpy
 from rclpy.context import Context
+from rclpy.exceptions import NotInitializedException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.task import Future
@@ -26,6 +27,8 @@ def _spin(executor: SingleThreadedExecutor, faults: list[Exception]) -> None:
     except ExternalShutdownException:
         return
     except Exception as fault:  # noqa: BLE001 - whatever a callback raised is raised again in the main thread
+        if isinstance(fault, RuntimeError) and not executor.context.ok():
+            return  # a callback was publishing when the shutdown came
         # A node that receives nothing more must not go on: end it, and let the main thread say what broke.
         faults.append(fault)
         executor.context.try_shutdown()
@@ -53,13 +56,15 @@ def run_node(name: str, build: Callable[[], Any], arguments: list[str] | None) -
     """Build a node with a `run` and run it until it is interrupted; return the exit status: 2 and one line for what a user can mend."""
     rclpy.init(args=arguments)
     try:
-        node = build()
-        with spinning(node):
-            node.run()
+        with until_shutdown(rclpy.get_default_context()):
+            node = build()
+        if rclpy.ok():
+            with spinning(node):
+                node.run()
     except DmpelError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return 2
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except (KeyboardInterrupt, ExternalShutdownException, NotInitializedException):  # the last: shut down before it was built
         return 0
     finally:
         rclpy.try_shutdown()
@@ -68,7 +73,7 @@ def run_node(name: str, build: Callable[[], Any], arguments: list[str] | None) -
 
 @contextmanager
 def until_shutdown(context: Context) -> Iterator[None]:
-    """Run a loop that publishes; a shutdown may come in the middle of it, and what it breaks is no fault."""
+    """Build a node or run a loop that publishes; a shutdown may come in the middle of it, and what it breaks is no fault."""
     try:
         yield
     except RuntimeError:

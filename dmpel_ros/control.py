@@ -139,6 +139,10 @@ class Controller:
             self._stopped = f"{self._faults} faulty ticks in a row, the last one: {outcome.reason}; call ~/clear when it is mended"
         return outcome
 
+    def catch_up(self) -> None:
+        """Let the engine do what it left for when the action is out."""
+        self._engine.catch_up()
+
     def _unless_stopped(self, outcome: Acted | Held) -> Acted | Held:
         """Drop an action if a stop was asked for while it was computed."""
         with self._requests:

@@ -10,9 +10,10 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -36,11 +37,12 @@ from dmpel_ros.locations import find_library
 from dmpel_ros.messages import MessageError
 from dmpel_ros.outcome import Acted, Held
 from dmpel_ros.parameters import declare, read
-from dmpel_ros.policy_parameters import PARAMETERS
+from dmpel_ros.policy_parameters import ENGINE, PARAMETERS
 from dmpel_ros.skills import Answer
 from dmpel_ros.telemetry import Telemetry
 
-LoadEngine = Callable[[Path, int | None, int], Engine]
+LoadEngine = Callable[[Path, int | None, Mapping[str, Any]], Engine]
+"""Library, generation and the node's parameters about engines, `ENGINE`."""
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
 
@@ -52,11 +54,12 @@ PATIENCE = 2.0
 NOT_CONFIGURED = (False, "the node is not configured: ask for the transition `configure` first")
 
 
-def load_library(library: Path, generation: int | None, threads: int) -> Engine:
+def load_library(library: Path, generation: int | None, wanted: Mapping[str, Any]) -> Engine:
     """Load an engine; the import is here because a node with another engine needs none of it."""
-    from dmpel_core.inference import load_engine
+    from dmpel_core.inference import Savings, load_engine
 
-    return load_engine(library, generation, threads)
+    savings = Savings(route_every=wanted["route_every"], route_after=wanted["route_after"])
+    return load_engine(library, generation, wanted["threads"], engine=wanted["engine"], provider=wanted["provider"], savings=savings)
 
 
 class PolicyNode(ManagedNode):
@@ -110,7 +113,7 @@ class PolicyNode(ManagedNode):
             wanted = self._wanted_library()
             self._parts = assemble(
                 self,
-                lambda: self._load(*wanted, read(self, "threads")),
+                lambda: self._load(*wanted, {row.name: read(self, row.name) for row in ENGINE}),
                 self._catalogue,
                 wanted,
                 self._inbox,
@@ -301,6 +304,7 @@ class PolicyNode(ManagedNode):
                 self._hold(outcome)
             else:
                 self._act(parts, outcome)
+                parts.control.catch_up()
             if parts.control.trace is not None:
                 self._telemetry.trace(parts.control.trace)
         return outcome

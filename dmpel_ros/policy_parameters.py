@@ -26,9 +26,16 @@ PANDA_DH = [
 LIBRARY = (
     Parameter("library", "", "Folder of the library to run; absolute, or relative to the working directory or to the package."),
     Parameter("generation", -1, "Generation of the library to run; -1 takes the one that the library's manifest selects.", -1, 1_000_000),
-    Parameter("threads", 1, "Threads that the engine computes with.", 1, 64, read_only=True),
     Parameter("allow_loading", False, "Whether ~/load and ~/roll_back may change the library while the node runs.", read_only=True),
     Parameter("library_root", "", "Folder that every library to load must lie in; empty for the first library's own.", read_only=True),
+)
+
+ENGINE = (
+    Parameter("threads", 1, "Threads that the engine computes with.", 1, 64, read_only=True),
+    Parameter("engine", "auto", "auto, onnx or torch: onnx for a library that has graphs, see `dmpel export`.", read_only=True),
+    Parameter("provider", "auto", "What onnx computes on: auto, cpu, cuda or tensorrt.", read_only=True),
+    Parameter("route_every", 0, "Ticks from one routing to the next; 0 for what the library says.", 0, 1000, read_only=True),
+    Parameter("route_after", False, "Whether to act first, with the coefficients of the tick before, and to route after.", read_only=True),
 )
 
 LIFECYCLE = (
@@ -105,6 +112,7 @@ OUTPUT = (
 
 GROUPS = {
     "Library": LIBRARY,
+    "Engine": ENGINE,
     "Lifecycle": LIFECYCLE,
     "Contract": CONTRACT,
     "Inputs": INPUTS,

@@ -31,4 +31,5 @@ for task in $tasks; do
         --run "$work/learn-$task" --steps 2000 --batch 8 --views 4 --seed 0
 done
 
+dmpel export "$work/library"
 dmpel evaluate "$work/library" --tasks 8,1,0,4 --states 40:50 --conditions normal,blank,wrong,wide,wide_blank --output "$work/evaluation.json"

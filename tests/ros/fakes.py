@@ -23,7 +23,9 @@ POSE = np.array([0.0, -0.4, 0.0, -2.2, 0.0, 1.9, 0.7])
 class FakeEngine:
     """Moves by what the first joint says; remembers what it was asked."""
 
-    def __init__(self, library: Path = Path(), generation: int | None = None, threads: int = 1) -> None:
+    def __init__(self, library: Path = Path(), generation: int | None = None, wanted: Mapping[str, Any] | None = None) -> None:
+        self.wanted = wanted
+        self.caught_up = 0
         self.generation = 3 if generation is None else generation
         self.instructions: list[str] = []
         self.observations: list[Observation] = []
@@ -52,6 +54,9 @@ class FakeEngine:
         action = self.action.copy()
         action[0] += min(observation.joints[0], 1.0)
         return Tick(action, np.full((len(GROUPS), self.generation), 1.0 / self.generation), self.generation)
+
+    def catch_up(self) -> None:
+        self.caught_up += 1
 
     def load(self, library: Path, generation: int | None = None) -> None:
         self.loading.set()

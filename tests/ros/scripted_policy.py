@@ -3,7 +3,9 @@
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +48,7 @@ SCRIPT = {
 class ScriptedEngine:
     """Moves along x, or fails as told."""
 
-    def __init__(self, library: Path, generation: int | None, threads: int) -> None:
+    def __init__(self, library: Path, generation: int | None, wanted: Mapping[str, Any]) -> None:
         self.generation = 3 if generation is None else generation
         self._does = SCRIPT["move"]
 
@@ -65,6 +67,9 @@ class ScriptedEngine:
     def tick(self, observation: Observation) -> Tick:
         action = np.array([self._does(), 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
         return Tick(action, np.zeros((6, self.generation), np.float32), self.generation)
+
+    def catch_up(self) -> None:
+        pass
 
     def load(self, library: Path, generation: int | None = None) -> None:
         self.generation = 3 if generation is None else generation

@@ -7,7 +7,7 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from dmpel_ros import qos
-from dmpel_ros.background import spinning, until_shutdown
+from dmpel_ros.background import run_node, spinning, until_shutdown
 
 
 @pytest.fixture
@@ -40,6 +40,32 @@ def test_a_shutdown_in_the_middle_of_publishing_is_no_fault(node: Node) -> None:
         publisher.publish(String())
         pytest.fail("publishing without a context must raise")
     node.destroy_node()
+
+
+def test_a_shutdown_in_the_middle_of_a_callback_is_no_fault(node: Node) -> None:
+    publisher = node.create_publisher(String, "~/text", qos.COMMAND)
+    raised: list[Exception] = []
+
+    def publish() -> None:
+        node.context.try_shutdown()
+        try:
+            publisher.publish(String())
+        except RuntimeError as fault:
+            raised.append(fault)
+            raise
+
+    node.create_timer(0.01, publish)
+    spin_until_ended(node)
+    assert len(raised) == 1
+    node.destroy_node()
+
+
+def test_a_shutdown_while_a_node_is_built_is_no_fault() -> None:
+    def build() -> Node:
+        rclpy.get_default_context().try_shutdown()
+        return Node("too_late")
+
+    assert run_node("too_late", build, None) == 0
 
 
 def test_other_faults_are_not_hidden(node: Node) -> None:

@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 from dmpel_core.observation import Observation
 from dmpel_ros.policy_node import load_library
-engine = load_library(Path(sys.argv[1]), None, 1)
+wanted = dict(threads=1, engine="auto", provider="cpu", route_every=0, route_after=True)
+engine = load_library(Path(sys.argv[1]), None, wanted)
 engine.set_instruction("open the drawer")
 action = engine.tick(Observation(*np.zeros((2, 32, 32, 3), np.uint8), np.zeros(7), np.zeros(2))).action
+engine.catch_up()
 assert action.shape == (7,) and type(engine).__name__ == "OnnxEngine"
 print([name for name in {HEAVY} if name in sys.modules])
 """

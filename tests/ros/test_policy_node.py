@@ -100,6 +100,18 @@ def test_an_action_is_the_gripper_then_the_twist_with_the_observations_stamp(nod
     assert list(node.on(GRIPPER)[0].data) == [1.0]
 
 
+def test_the_engine_is_loaded_as_the_parameters_say_and_catches_up_after_each_action(make: Make) -> None:
+    node = make(threads=2, engine="onnx", route_every=5)
+    node._on_instruction(String(data="put it there"))
+    assert node._parts.engine.wanted == {"threads": 2, "engine": "onnx", "provider": "auto", "route_every": 5, "route_after": False}
+    give(node)
+    node.step()
+    node._parts.engine.action[:] = np.nan
+    give(node)
+    node.step()
+    assert (len(node._parts.engine.observations), node._parts.engine.caught_up) == (3, 1)  # one to warm up, one held
+
+
 def test_a_tick_reports_its_timing_and_routing(node: RecordingPolicy) -> None:
     stamp = give(node)
     node.step()
