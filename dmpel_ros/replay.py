@@ -6,7 +6,7 @@ another library, another engine, another machine, or of a fault.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +17,12 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.inference.engine import Engine
 from dmpel_core.observation import Observation
 from dmpel_ros.locations import find_library
+from dmpel_ros.policy_node import LoadEngine, load_library
+from dmpel_ros.policy_parameters import ENGINE
 from dmpel_ros.recording.bag import Bag, BagError
 from dmpel_ros.recording.observations import Sight, read
-from dmpel_ros.recording.topics import tick_topic
+from dmpel_ros.recording.topics import Robot, tick_topic
 from dmpel_ros.trace import Trace
-
-LoadEngine = Callable[[Path, int | None, int], Engine]
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("bag", type=Path, help="the recording, an MCAP file")
     parser.add_argument("--library", required=True, help="folder of the library that the policy ran")
-    parser.add_argument("--threads", type=int, default=1, help="threads that the policy computed with (default: %(default)s)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay and report; the exit status is 0 only if all that could be computed was equal, and there was any."""
-    from dmpel_core.inference import load_engine
-
     bag = Bag(arguments.bag)
-    verdict = replay(bag, find_library(arguments.library), load_engine, arguments.threads)
+    verdict = replay(bag, find_library(arguments.library))
     print(report(verdict, bag))
     return 0 if verdict.difference is None and verdict.equal else 1
 
@@ -80,7 +77,7 @@ def traces(bag: Bag) -> list[Trace]:
     return [Trace.from_json(read(message, String).data) for message in bag.messages({topic})]
 
 
-def replay(bag: Bag, library: Path, load: LoadEngine, threads: int = 1) -> Verdict:
+def replay(bag: Bag, library: Path, load: LoadEngine = load_library) -> Verdict:
     """Compute every tick of a recording again, up to the first that differs.
 
     Raises:
@@ -90,7 +87,7 @@ def replay(bag: Bag, library: Path, load: LoadEngine, threads: int = 1) -> Verdi
     told = traces(bag)
     if not told:
         raise BagError(f"{bag.path} holds no tick of {bag.parameters['policy']}: no policy acted, or the recorder's 'policy' names another")
-    player = Player(library, load, threads)
+    player = Player(library, load, Robot(bag.parameters))
     equal = unknown = 0
     for index, (trace, observation) in enumerate(zip(told, _observations(bag, told), strict=True)):
         if not player.follows(trace) or observation is None:
@@ -116,9 +113,10 @@ def _same(trace: Trace, action: np.ndarray | None) -> bool:
 class Player:
     """Gives an engine what a policy node gave it."""
 
-    def __init__(self, library: Path, load: LoadEngine, threads: int) -> None:
+    def __init__(self, library: Path, load: LoadEngine, robot: Robot) -> None:
         """Load nothing yet: the first tick says which generation."""
-        self._library, self._load, self._threads = library, load, threads
+        self._library, self._load = library, load
+        self._wanted = {row.name: robot.get_parameter(row.name).value for row in ENGINE}
         self._engine: Engine | None = None
         self._instruction: str | None = None
         self._place: int | None = None  # of the tick computed last; None while the engine's window is not the one recorded
@@ -143,7 +141,7 @@ class Player:
     def _prepared(self, trace: Trace) -> Engine:
         """Return the engine with the tick's generation, instruction and, at the first one, an empty window."""
         if self._engine is None:
-            self._engine = self._load(self._library, trace.generation, self._threads)
+            self._engine = self._load(self._library, trace.generation, self._wanted)
         elif self._engine.generation != trace.generation:
             self._engine.load(self._library, trace.generation)
         if trace.place == 1:

@@ -23,8 +23,8 @@ DEPTH = 100
 SENSOR = QoSProfile(depth=DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT, durability=DurabilityPolicy.VOLATILE)
 RELIABLE = QoSProfile(depth=DEPTH, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
 
-ROBOT = tuple(row for group in ("Contract", "Inputs", "Arm", "Output") for row in policy_parameters.GROUPS[group])
-"""The policy's parameters that say what its robot is: the recorder takes them too, and keeps them in the file."""
+ROBOT = tuple(row for group in ("Engine", "Contract", "Inputs", "Arm", "Output") for row in policy_parameters.GROUPS[group])
+"""The policy's parameters that say what its engine and its robot are: the recorder takes them too, and keeps them in the file."""
 
 MARK = "/recording/mark"
 """Topic under which a recording holds what a person said of an episode: begin, keep or discard."""

@@ -1,7 +1,7 @@
 """An engine whose action depends on every bit of what its window holds, so that a replay that misses anything is found out."""
 
 import hashlib
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +15,8 @@ class WindowEngine(FakeEngine):
 
     salt = b""
 
-    def __init__(self, library: Path = Path(), generation: int | None = None, threads: int = 1) -> None:
-        super().__init__(library, generation, threads)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self._window = hashlib.sha256(self.salt)
 
     def reset(self) -> None:
