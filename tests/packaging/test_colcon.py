@@ -11,7 +11,7 @@ from dmpel_core import __version__
 from tests.conftest import ROOT, build_with_colcon
 
 SHARED = ["package.xml", *(path.relative_to(ROOT).as_posix() for folder in ("launch", "config") for path in (ROOT / folder).glob("*.*"))]
-EXECUTABLES = ("dmpel", "policy_node", "simulation_bridge")
+EXECUTABLES = ("dmpel", "policy_node", "simulation_bridge", "recorder")
 
 
 @pytest.fixture(scope="session")
