@@ -12,7 +12,7 @@ import torch
 
 from dmpel_core.groups import GROUPS
 from dmpel_core.policy import text_files as minilm
-from dmpel_core.policy.image import STEM, STRIDE
+from dmpel_core.policy.image import STEM, STRIDE, levels
 from dmpel_core.policy.policy import FINGERS, JOINTS
 from dmpel_core.policy.query import query_width
 from dmpel_core.policy.sizes import PolicySizes
@@ -73,10 +73,13 @@ def _image(s: PolicySizes) -> int:
 
 def convolutions(s: PolicySizes) -> int:
     """Return the multiplications of one camera's convolutional trunk; those of the spatial softmax are its two coordinates."""
-    coarse, width = (s.pixels // STRIDE) ** 2, s.image_width
-    fine = 4 * coarse
-    layers = fine * (3 * 36 * STEM[0] + STEM[0] * 9 * STEM[1]) + coarse * STEM[1] * 9 * width
-    return layers + 2 * (fine * STEM[1] + coarse * width) + (2 * STEM[1] + 4 * width) * width
+    places, given, total = (s.pixels // 4) ** 2, STEM, (s.pixels // 4) ** 2 * 3 * 36 * STEM
+    for channels, stride in levels(s.image_width):
+        places //= stride**2
+        total += places * channels * (9 * given + 2)
+        given = channels
+    looks = 2 * sum(channels for channels, _ in levels(s.image_width))
+    return total + (looks + 2 * s.image_width) * s.image_width
 
 
 def _text(s: PolicySizes, words: int) -> int:

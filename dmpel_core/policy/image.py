@@ -13,9 +13,10 @@ from dmpel_core.policy.adapted import AdaptedLinear, Mixture
 from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.policy.transformer import Block
 
-STEM = (32, 48)  # channels before the last convolution, which has the tower's width
+STEM = 32  # channels of the first convolution, which cuts the picture into patches
+LEVELS = ((48, 1), (96, 2))  # channels and stride of those between it and the last, which has the tower's width and stride 2
+STRIDE = 16  # of the whole trunk: 96 px become a 6 x 6 grid
 SHARPNESS = 2.0  # softer, every channel looks at the centre and no gradient tells it where to look
-STRIDE = 8  # of the whole trunk: 64 px become an 8 x 8 grid
 
 
 def spatial_softmax(maps: Tensor, sharpness: Tensor) -> Tensor:
@@ -35,32 +36,51 @@ def spatial_softmax(maps: Tensor, sharpness: Tensor) -> Tensor:
     return (weights @ torch.stack([x, y], 1)).reshape(n, -1)
 
 
+class Level(nn.Module):
+    """One convolution of the trunk, normalised in groups of channels."""
+
+    def __init__(self, given: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(given, channels, 3, stride, 1)
+        self.norm = nn.GroupNorm(8, channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (n, given, height, width) to (n, channels, height / stride, width / stride)."""
+        return F.relu(self.norm(self.conv(maps)))
+
+
+def levels(width: int) -> list[tuple[int, int]]:
+    """Return channels and stride of each level of a trunk whose tokens have this width."""
+    return [*LEVELS, (width, 2)]
+
+
 class ConvolutionalTrunk(nn.Module):
-    """One camera's frozen half: picture to class token and grid tokens."""
+    """One camera's frozen half: picture to class token and grid tokens.
+
+    The class token knows where every channel of every level looks: a finger's breadth is less than a pixel of the coarsest.
+    """
 
     def __init__(self, sizes: PolicySizes) -> None:
         super().__init__()
-        first, second = STEM
-        self.conv1 = nn.Conv2d(3, first, 6, 4, 1)
-        self.conv2 = nn.Conv2d(first, second, 3, 1, 1)
-        self.norm2 = nn.GroupNorm(8, second)
-        self.conv3 = nn.Conv2d(second, sizes.image_width, 3, 2, 1)
-        self.norm3 = nn.GroupNorm(8, sizes.image_width)
+        width = sizes.image_width
+        shapes = levels(width)
+        given = [STEM, *(channels for channels, _ in shapes)]
+        self.stem = nn.Conv2d(3, STEM, 6, 4, 1)
+        self.levels = nn.ModuleList([Level(before, *shape) for before, shape in zip(given, shapes, strict=False)])
         self.sharpness = nn.Parameter(torch.tensor(SHARPNESS))
-        self.readout = nn.Linear(2 * second + 4 * sizes.image_width, sizes.image_width)
-        grid = (sizes.pixels // STRIDE) ** 2
-        self.norm = nn.LayerNorm(sizes.image_width)
-        self.position = nn.Parameter(torch.randn(1, 1 + grid, sizes.image_width) * 0.02)
+        self.readout = nn.Linear(2 * sum(given[1:]) + 2 * width, width)
+        self.norm = nn.LayerNorm(width)
+        self.position = nn.Parameter(torch.randn(1, 1 + (sizes.pixels // STRIDE) ** 2, width) * 0.02)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Map (n, 3, pixels, pixels), normalised, to (n, 1 + grid, image_width)."""
-        x = F.relu(self.conv1(pictures.contiguous(memory_format=torch.channels_last)))
-        fine = F.relu(self.norm2(self.conv2(x)))
-        coarse = F.relu(self.norm3(self.conv3(fine)))
-        points = [spatial_softmax(fine, self.sharpness), spatial_softmax(coarse, self.sharpness)]
-        pooled = [coarse.mean((2, 3)), coarse.amax((2, 3))]
-        token = self.readout(torch.cat(points + pooled, 1))
-        return self.norm(torch.cat([token[:, None], coarse.flatten(2).transpose(1, 2)], 1)) + self.position
+        maps = F.relu(self.stem(pictures.contiguous(memory_format=torch.channels_last)))
+        points = []
+        for level in self.levels:
+            maps = level(maps)
+            points.append(spatial_softmax(maps, self.sharpness))
+        token = self.readout(torch.cat([*points, maps.mean((2, 3)), maps.amax((2, 3))], 1))
+        return self.norm(torch.cat([token[:, None], maps.flatten(2).transpose(1, 2)], 1)) + self.position
 
 
 class ImageTower(nn.Module):

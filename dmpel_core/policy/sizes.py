@@ -111,7 +111,7 @@ class PolicySizes:
     """
 
     cameras: tuple[str, ...] = ("agentview", "eye_in_hand")
-    pixels: int = 64
+    pixels: int = 96
     image_width: int = 128
     image_blocks: int = 2
     width: int = 192

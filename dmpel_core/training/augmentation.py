@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SHIFT = 2  # [px] of a 64 px picture, each way; 4 hides where things are from a policy that must grasp them
+SHIFT = 2  # [px] of a 96 px picture, each way; more hides where things are from a policy that must grasp them
 GAIN = 0.2  # deviation of contrast, brightness and colour
 
 

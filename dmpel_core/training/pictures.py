@@ -29,7 +29,7 @@ class PictureSet:
             gripper.append(demo.gripper)
             ways.append(waypoints(demo.ee_pos, demo.actions))
         self.timeline = Timeline(actions)
-        self.pictures = torch.cat(pictures)  # (frames, cameras, 3, pixels, pixels) uint8
+        self.pictures = gathered(pictures)  # (frames, cameras, 3, pixels, pixels) uint8
         self.joints, self.gripper = stack_floats(joints), stack_floats(gripper)
         self.waypoints = stack_floats(ways)  # (frames, 3) [dm]
         self.sentences = sorted(set(sentences))
@@ -49,3 +49,14 @@ class PictureSet:
 def shrink(demo: Demonstration, sizes: PolicySizes) -> Tensor:
     """Return a demonstration's pictures as uint8 (frames, cameras, 3, pixels, pixels)."""
     return (to_pixels(picture_stack(demo), sizes.pixels) * 255).round().to(torch.uint8)
+
+
+def gathered(parts: list[Tensor]) -> Tensor:
+    """Concatenate pictures, emptying the list on the way: many gigabytes are never there twice."""
+    whole = torch.empty(sum(map(len, parts)), *parts[0].shape[1:], dtype=parts[0].dtype)
+    end = len(whole)
+    while parts:
+        part = parts.pop()
+        whole[end - len(part) : end] = part
+        end -= len(part)
+    return whole

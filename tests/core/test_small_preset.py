@@ -13,7 +13,7 @@ from dmpel_core.policy.sizes import PolicySizes
 from tests.core.conftest import TINY
 
 FIRST_SIZES = {
-    "cameras": ["agentview", "eye_in_hand"], "pixels": 64, "image_width": 128, "image_blocks": 2, "width": 192, "heads": 8, "mlp_ratio": 2,
+    "cameras": ["agentview", "eye_in_hand"], "pixels": 96, "image_width": 128, "image_blocks": 2, "width": 192, "heads": 8, "mlp_ratio": 2,
     "film_hidden": 128, "temporal_blocks": 4, "window": 10, "head_hidden": 256, "modes": 5, "action": 7, "chunk": 8, "minimum_std": 0.1,
     "dropout": 0.1, "rank": 16, "router_hidden": 256, "top_k": 3, "coefficient_dropout": 0.15,
 }  # fmt: skip

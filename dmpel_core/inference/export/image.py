@@ -9,6 +9,7 @@ from onnx import TensorProto
 
 from dmpel_core.inference.export.blocks import Blocks
 from dmpel_core.inference.export.graph import Graph
+from dmpel_core.policy.image import STRIDE, levels
 from dmpel_core.policy.sizes import MEAN, STD, PolicySizes, VisionSizes
 
 
@@ -36,7 +37,7 @@ def token_count(sizes: PolicySizes) -> int:
     """Return the tokens of one picture, the class token included."""
     if sizes.vision:
         return 1 + (sizes.vision.pixels // sizes.vision.patch) ** 2
-    return 1 + (sizes.pixels // 8) ** 2
+    return 1 + (sizes.pixels // STRIDE) ** 2
 
 
 def block_names(sizes: PolicySizes) -> tuple[list[str], list[str]]:
@@ -102,14 +103,17 @@ def _convolutional_trunk(graph: Graph, picture: str, name: str, sizes: PolicySiz
         weights = graph.weight(f"{name}.{layer}.weight"), graph.weight(f"{name}.{layer}.bias")
         return graph.op("Conv", x, *weights, kernel_shape=[size, size], strides=[stride, stride], pads=[1, 1, 1, 1])
 
-    width, fine_side = sizes.image_width, sizes.pixels // 4
-    fine = _group_norm(graph, convolve(graph.op("Relu", convolve(picture, "conv1", 6, 4)), "conv2", 3, 1), f"{name}.norm2", fine_side)
-    coarse = _group_norm(graph, convolve(fine, "conv3", 3, 2), f"{name}.norm3", fine_side // 2)
+    width, side = sizes.image_width, sizes.pixels // 4
+    maps = graph.op("Relu", convolve(picture, "stem", 6, 4))
     sharpness = graph.op("Exp", graph.weight(f"{name}.sharpness"))
-    points = [_points(graph, maps, sharpness, side) for maps, side in ((fine, fine_side), (coarse, fine_side // 2))]
-    pooled = [graph.reshape(graph.op(kind, coarse), 1, width) for kind in ("GlobalAveragePool", "GlobalMaxPool")]
+    points = []
+    for number, (_, stride) in enumerate(levels(width)):
+        side //= stride
+        maps = _group_norm(graph, convolve(maps, f"levels.{number}.conv", 3, stride), f"{name}.levels.{number}.norm", side)
+        points.append(_points(graph, maps, sharpness, side))
+    pooled = [graph.reshape(graph.op(kind, maps), 1, width) for kind in ("GlobalAveragePool", "GlobalMaxPool")]
     token = graph.plain(graph.op("Concat", *points, *pooled, axis=1), f"{name}.readout")
-    grid = graph.op("Transpose", graph.reshape(coarse, width, -1), perm=[1, 0])
+    grid = graph.op("Transpose", graph.reshape(maps, width, -1), perm=[1, 0])
     normed = graph.norm(graph.op("Concat", token, grid, axis=0), f"{name}.norm")
     return graph.op("Add", normed, graph.reshape(graph.weight(f"{name}.position"), -1, width))
 
