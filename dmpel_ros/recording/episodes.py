@@ -85,13 +85,9 @@ class Commanded:
             else:
                 twist = read(recorded, TwistStamped)
                 # The first one of a stamp: in simulated time the zero of a hold may follow under the same stamp.
-                found.setdefault(messages.to_nanoseconds(twist.header.stamp), np.append(self._from_twist(twist), gripper))
+                found.setdefault(messages.to_nanoseconds(twist.header.stamp), np.append(messages.from_twist(twist) / self._scales, gripper))
         stamps = sorted(found)
         return stamps, [found[stamp] for stamp in stamps]
-
-    def _from_twist(self, message: TwistStamped) -> np.ndarray:
-        linear, angular = message.twist.linear, message.twist.angular
-        return np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z]) / self._scales
 
     def _from_gripper(self, message: Float64MultiArray) -> float:
         opened, closed = self._gripper_range
