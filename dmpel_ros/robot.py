@@ -10,6 +10,7 @@ import numpy as np
 from rclpy.node import Node
 
 from dmpel_core.errors import DmpelError
+from dmpel_core.experts.signature import read_public_key
 from dmpel_ros.contract import Promise
 from dmpel_ros.control import Patience
 from dmpel_ros.guard import Limits
@@ -75,6 +76,19 @@ def permission(node: Node, library: Path) -> Permission:
     """Return what may be loaded, when `library` is what the node starts with."""
     root = read(node, "library_root")
     return Permission(read(node, "allow_loading"), Path(root) if root else library)
+
+
+def signed_by(node: Node) -> bytes | None:
+    """Return the public key that every generation must be signed by, or None where none need be.
+
+    Raises:
+        DmpelError: A signature is required, and there is no key to check it with.
+    """
+    if not read(node, "require_signed"):
+        return None
+    if not read(node, "public_key"):
+        raise DmpelError("'require_signed' is set and 'public_key' is empty: name the file that holds the public key")
+    return read_public_key(Path(read(node, "public_key")))
 
 
 def output_settings(node: Node, kinematics: Chain) -> OutputSettings:
