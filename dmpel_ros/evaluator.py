@@ -24,6 +24,7 @@ from std_srvs.srv import Trigger
 
 from dmpel_core.errors import DmpelError
 from dmpel_ros import messages, qos
+from dmpel_ros.routing import from_routing
 
 START_TIMEOUT = 120.0
 """How long a node may take from its start to its first answer [s]: it imports the network and reads the library."""
@@ -159,7 +160,7 @@ class Evaluator(Node):
 
     def _on_routing(self, message: Float32MultiArray) -> None:
         """Pair the coefficients with the picture they answer, the last one to come before them."""
-        coefficients, _, experts = messages.from_table(message)
+        coefficients, experts = from_routing(message)
         if self._picture is not None:
             with self._changed:
                 self._frames.append(Frame(self._picture, coefficients, experts))

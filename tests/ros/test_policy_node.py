@@ -21,6 +21,7 @@ from dmpel_ros import messages
 from dmpel_ros.outcome import Acted, Held
 from dmpel_ros.policy_node import PolicyNode, main
 from dmpel_ros.policy_parameters import PARAMETERS
+from dmpel_ros.routing import ENTROPY
 from tests.ros.fakes import POSE, SIZE, FakeCatalogue, FakeEngine
 from tests.ros.recording import RecordingPolicy, for_the_simulation, status_values
 
@@ -119,9 +120,10 @@ def test_a_tick_reports_its_timing_and_routing(node: RecordingPolicy) -> None:
     assert record["stamp_s"] == pytest.approx(stamp / 1e9)
     assert record["generation"] == 3
     assert record["compute_ms"] > 0
-    values, groups, experts = messages.from_table(node.on("~/routing")[0])
-    assert (groups, experts) == (GROUPS, ("skill-0", "skill-1", "skill-2"))
-    np.testing.assert_allclose(values, 1 / 3)
+    values, groups, columns = messages.from_table(node.on("~/routing")[0])
+    assert (groups, columns) == (GROUPS, ("skill-0", "skill-1", "skill-2", ENTROPY))
+    np.testing.assert_allclose(values[:, :3], 1 / 3)
+    np.testing.assert_allclose(values[:, 3], np.log2(3), rtol=1e-6)
 
 
 DEGREES = np.array([0.04, *np.rad2deg(POSE[::-1]), 99.0, 0.03])
