@@ -99,7 +99,7 @@ class Scene:
 
 @pytest.fixture
 def scene(context: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    given = for_the_simulation(max_picture_age=30.0, max_joints_age=30.0, max_input_skew=0.5, frozen_motion=0.05, **DEFAULT_LIMITS)
+    given = for_the_simulation(max_picture_age=10.0, max_joints_age=10.0, max_input_skew=0.5, frozen_motion=0.05, **DEFAULT_LIMITS)
     node = RecordingPolicy(FakeEngine, FakeCatalogue(), context=context, parameter_overrides=given)
     made = Scene(node)
     monkeypatch.setattr(control, "time", SimpleNamespace(perf_counter=lambda: made.seconds))  # ticks take no time unless a test says so

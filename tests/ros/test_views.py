@@ -72,7 +72,7 @@ def test_every_topic_of_the_layout_is_published_with_the_fields_that_are_plotted
 
 
 def test_every_button_calls_a_service_and_the_instruction_goes_where_it_is_read(panels: Any, nodes: list[Node]) -> None:
-    offered = {service.srv_name for node in nodes for service in node.services}
+    offered = {node.resolve_service_name(service.srv_name) for node in nodes for service in node.services}
     called = {panel["serviceName"] for name, panel in panels.items() if name.startswith("CallService!")}
     assert {"/policy/stop", "/policy/load"} <= called <= offered
     said = panels["Publish!instruction"]
