@@ -11,13 +11,12 @@ from rclpy.node import Node
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.signature import read_public_key
-from dmpel_ros.contract import Promise
+from dmpel_ros.contract import ACTION_PARAMETERS, Promise
 from dmpel_ros.control import Patience
 from dmpel_ros.guard import Limits
 from dmpel_ros.kinematics import Chain
 from dmpel_ros.outputs import OutputSettings, Ranges, Scales
 from dmpel_ros.parameters import read
-from dmpel_ros.policy_parameters import FULL_LINEAR
 from dmpel_ros.senses import Body, Senses
 from dmpel_ros.skills import Permission
 
@@ -30,7 +29,7 @@ def promise(node: Node) -> Promise:
         image_orientation=read(node, "image_orientation"),
         joints=len(read(node, "arm_joints")),
         gripper=len(read(node, "finger_joints")),
-        action=read(node, "action"),
+        action={field: read(node, parameter) for field, parameter in ACTION_PARAMETERS.items()},
         rate_hz=read(node, "rate"),
     )
 
@@ -64,7 +63,7 @@ def limits(node: Node) -> Limits:
     low, high = _vector(node, "box_low", 3), _vector(node, "box_high", 3)
     if (low >= high).any():
         raise DmpelError(f"the box is empty: 'box_low' is {low.tolist()}, 'box_high' {high.tolist()}")
-    return Limits(action, change, jerk, round(read(node, "ramp") * read(node, "rate")), low, high, FULL_LINEAR)
+    return Limits(action, change, jerk, round(read(node, "ramp") * read(node, "rate")), low, high, read(node, "action_linear"))
 
 
 def patience(node: Node) -> Patience:

@@ -288,7 +288,7 @@ def test_a_transition_that_raises_is_logged_and_the_node_can_be_configured_again
         ({"image_orientation": "upside down"}, "the library expects 'upside down', the robot gives 'upright'"),
         ({"joints": 6}, "joints: the library expects 6, the robot gives 7"),
         ({"rate_hz": 10}, "rate_hz: the library expects 10, the robot gives 20.0: set 'rate'"),
-        ({"action": "joint positions"}, "the library expects 'joint positions', the robot gives 'OSC_POSE"),
+        ({"action": {"kind": "joint_positions"}}, "action's kind: the library expects 'joint_positions', the robot gives 'pose_delta'"),
         ({"cameras": {"overhead": [128, 128, 3]}}, "expects 'overhead', the robot gives agentview, eye_in_hand"),
         ({"cameras": {"agentview": [128, 128, 3]}}, "[128, 128, 3] pixels, the robot gives [32, 32, 3]"),
     ],
