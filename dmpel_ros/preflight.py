@@ -8,7 +8,6 @@ from dmpel_ros.inbox import Inbox
 from dmpel_ros.messages import MessageError
 from dmpel_ros.senses import Senses
 
-
 WATCHERS = ("recorder", "rosbag2", "foxglove_bridge", "rviz", "_ros2cli")
 """How the names of nodes begin that listen to commands and move no arm."""
 
