@@ -9,6 +9,7 @@ cryptography is imported when a signature is made or asked for, and by nothing e
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from dmpel_core.experts.manifest import LibraryError, Manifest, to_text
 from dmpel_core.experts.storage import read_file, write_file
@@ -46,7 +47,7 @@ def check_signature(root: Path, manifest: Manifest, public_key: bytes) -> None:
         raise LibraryError(f"{what} is not signed, and only signed ones may be used: see `dmpel sign`")
     try:
         ed25519.Ed25519PublicKey.from_public_bytes(public_key).verify(read_file(root, place, LENGTH), to_text(manifest))
-    except InvalidSignature as error:
+    except (InvalidSignature, ValueError) as error:  # ValueError: a number that no manifest of ours holds
         raise LibraryError(
             f"{what} does not have the signature that {place} holds: it was changed since, or signed with another key; "
             "copy it again, or look at it and sign it with `dmpel sign`"
@@ -62,7 +63,7 @@ def read_public_key(path: Path) -> bytes:
     return _read_key(path, "public").public_bytes_raw()
 
 
-def _read_key(path: Path, kind: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a class of a package that need not be there
+def _read_key(path: Path, kind: str) -> Any:
     """Return the private or the public Ed25519 key in a file."""
     ed25519 = _ed25519()
     from cryptography.exceptions import UnsupportedAlgorithm

@@ -59,13 +59,14 @@ def test_the_signature_of_another_generation_is_refused(signed: Library, limits:
     [
         ("manifest.json", lambda data: data.replace(b'"seed": 2', b'"seed": 3')),
         ("manifest.json", lambda data: data.replace(b'"rank": 1', b'"rank": 2')),
+        ("manifest.json", lambda data: data.replace(b'"loss": 0.5', b'"loss": 1e999')),
         ("experts/0002-turn-on-the-stove.safetensors", lambda data: data[:-1] + bytes([data[-1] ^ 1])),
         ("signatures/0002.sig", lambda data: bytes([data[0] ^ 1]) + data[1:]),
         ("signatures/0002.sig", lambda data: data[:-1]),
         ("signatures/0002.sig", lambda data: data + b"\n"),
         ("signatures/0002.sig", lambda data: b""),
     ],
-    ids=["where it comes from", "a size", "a weight", "the signature", "a shorter one", "a longer one", "an empty one"],
+    ids=["where it comes from", "a size", "an endless number", "a weight", "the signature", "a shorter one", "a longer one", "an empty one"],
 )
 def test_any_changed_byte_is_refused(signed: Library, limits: Limits, file: str, change: Callable[[bytes], bytes]) -> None:
     whole = (signed.path / file).read_bytes()
