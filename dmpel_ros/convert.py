@@ -17,7 +17,8 @@ from dmpel_core.errors import DmpelError
 from dmpel_ros import robot
 from dmpel_ros.kinematics import Chain, axis_angle
 from dmpel_ros.recording.bag import Bag
-from dmpel_ros.recording.episodes import Episode, EpisodeError, episodes
+from dmpel_ros.recording.commands import EpisodeError
+from dmpel_ros.recording.episodes import Episode, episodes
 from dmpel_ros.recording.observations import Sight
 from dmpel_ros.recording.topics import Robot
 
