@@ -6,6 +6,7 @@ were received, and what they mean for the tool comes from the arm's kinematics.
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from dmpel_core.errors import DmpelError
 from dmpel_ros import messages, robot
+from dmpel_ros.messages import MessageError
 from dmpel_ros.outputs import command_type
 from dmpel_ros.recording.bag import Bag
 from dmpel_ros.recording.observations import Sight, Stamps, read
@@ -129,14 +131,14 @@ class Targets:
 
     @staticmethod
     def _read_inputs(sight: Sight) -> tuple[dict[tuple[str, int], int], dict[int, np.ndarray]]:
-        """Return when each input was received [ns], by topic and stamp, and the joint positions, (joints,) [rad], by stamp."""
+        """Return when each input was received [ns], by topic and stamp, and the joint positions, (joints,) [rad], by that time."""
         received, measured = {}, {}
         for recorded, message, stamp in sight.stamped():
             received[recorded.topic, stamp] = recorded.time
             if recorded.topic == sight.topics["joints"]:
-                measured[stamp] = sight.senses.arm(message)
-        joints = sight.topics["joints"]
-        return received, {received[joints, stamp]: positions for stamp, positions in measured.items()}
+                with suppress(MessageError):  # an observation that needs this one is refused later
+                    measured[recorded.time] = sight.senses.arm(message)
+        return received, measured
 
     def _read_commands(self, bag: Bag) -> tuple[list[int], list[np.ndarray], list[tuple[int, float]]]:
         """Return when targets were received, the targets, (joints,) [rad], and when the gripper was told what."""
@@ -167,7 +169,10 @@ class Targets:
 
     def during(self, ticks: Sequence[Stamps]) -> list[np.ndarray]:
         """Return what was commanded from each tick on and before the next."""
-        times = [max(self._received[item] for item in tick.items()) for tick in ticks]
+        if not self._measured:
+            raise EpisodeError("nothing that can be read came on 'joints_topic': see that the driver runs, and record it again")
+        # An observation that is not in the recording has no time; whoever wants it is told so.
+        times = [max((self._received[item] for item in tick.items() if item in self._received), default=0) for tick in ticks]
         return [self._between(time, after) for time, after in zip(times, [*times[1:], times[-1] + self._period], strict=True)]
 
     def _between(self, begin: int, end: int) -> np.ndarray:

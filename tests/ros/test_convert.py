@@ -180,8 +180,10 @@ def broken_tapes() -> Iterator[tuple[str, Any]]:
     yield "1 of 2 observations", lambda tape: [tape.see(BEGAN), tape.tell(1, BEGAN, TEXT), tape.tell(2, BEGAN + PERIOD, TEXT)]
 
 
+@pytest.mark.parametrize("output", ["twist", "positions"])
 @pytest.mark.parametrize(("words", "play"), list(broken_tapes()))
-def test_what_is_no_demonstration_is_refused_and_leaves_no_file(tape: Tape, words: str, play: Any) -> None:
+def test_what_is_no_demonstration_is_refused_and_leaves_no_file(tmp_path: Path, words: str, play: Any, output: str) -> None:
+    tape = Tape(tmp_path / "tape.mcap", output=output, **({} if output == "twist" else {"command_topic": "/arm"}))
     play(tape)
     tape.bag.close()
     to = tape.path.with_name("demo.hdf5")
