@@ -38,6 +38,7 @@ class Tape:
 
     def __init__(self, path: Path, **parameters: Any) -> None:
         self.path, self.random = path, np.random.default_rng(0)
+        self.by_targets = parameters.get("output", "twist") != "twist"
         robot = {row.name: row.default for row in ROBOT} | {"image_size": SIZE, "linear_scale": 0.5, "angular_scale": 2.0} | parameters
         robot |= {"gripper_open": [0.04], "gripper_closed": [0.0]}
         kinds = {topic: each.kind for topic, each in recorded(robot, "/policy").items()} | {MARK: String}
@@ -70,7 +71,7 @@ class Tape:
         linear.x, linear.y, linear.z = map(float, 0.5 * action[:3])
         angular.x, angular.y, angular.z = map(float, 2.0 * action[3:6])
         self.add("/gripper_controller/commands", Float64MultiArray(data=[0.0 if action[6] > 0 else 0.04]))
-        self.add("/servo_node/delta_twist_cmds", twist)
+        self.add("/arm", Float64MultiArray(data=POSE)) if self.by_targets else self.add("/servo_node/delta_twist_cmds", twist)
         return action
 
     def episode(self, ticks: int, began: int, late: int = 0, delay: int = 0) -> dict[str, np.ndarray]:
