@@ -13,6 +13,8 @@ from dmpel_core.experts.library import read_library
 from dmpel_core.policy.policy import Policy
 from tests.core.conftest import TINY, write_library
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 TASK = "turn on the stove"
 BUDGET = ("--steps", "2", "--batch", "2", "--views", "1", "--threads", "1")
