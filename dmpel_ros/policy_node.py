@@ -25,7 +25,7 @@ from std_srvs.srv import Trigger
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.inference.engine import Engine
-from dmpel_ros import qos
+from dmpel_ros import qos, robot
 from dmpel_ros.assembly import Assembly, assemble
 from dmpel_ros.background import in_thread, run_node, until_shutdown
 from dmpel_ros.catalogue import Catalogue, LibraryCatalogue
@@ -42,7 +42,7 @@ from dmpel_ros.skills import Answer
 from dmpel_ros.telemetry import Telemetry
 
 LoadEngine = Callable[[Path, int | None, Mapping[str, Any]], Engine]
-"""Library, generation and the node's parameters about engines, `ENGINE`."""
+"""Library, generation, and by name the node's parameters about engines, `ENGINE`, and the key that the library must be `signed_by`."""
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
 
@@ -56,10 +56,12 @@ NOT_CONFIGURED = (False, "the node is not configured: ask for the transition `co
 
 def load_library(library: Path, generation: int | None, wanted: Mapping[str, Any]) -> Engine:
     """Load an engine; the import is here because a node with another engine needs none of it."""
-    from dmpel_core.inference import Savings, load_engine
+    from dmpel_core.inference import Limits, Savings, load_engine
 
     savings = Savings(route_every=wanted["route_every"], route_after=wanted["route_after"])
-    return load_engine(library, generation, wanted["threads"], engine=wanted["engine"], provider=wanted["provider"], savings=savings)
+    limits = Limits(signed_by=wanted.get("signed_by"))
+    engine, provider = wanted["engine"], wanted["provider"]
+    return load_engine(library, generation, wanted["threads"], engine=engine, provider=provider, savings=savings, limits=limits)
 
 
 class PolicyNode(ManagedNode):
@@ -73,7 +75,7 @@ class PolicyNode(ManagedNode):
         """
         super().__init__("policy", **options)
         declare(self, PARAMETERS)
-        self._load, self._catalogue = load, catalogue or LibraryCatalogue()
+        self._load, self._catalogue = load, catalogue
         self._period, self._simulated = 1.0 / read(self, "rate"), read(self, "use_sim_time")
         self._topics = {source: read(self, f"{source}_topic") for source in SOURCES}
         self._inbox = Inbox(tuple(self._topics.values()), read(self, "max_input_skew"))
@@ -94,6 +96,7 @@ class PolicyNode(ManagedNode):
 
     def _offer_services(self) -> None:
         self.create_subscription(String, "~/instruction", self._on_instruction, qos.LATCHED)
+        self.create_publisher(String, "~/instruction", qos.LATCHED)  # never used: Foxglove's bridge publishes as others do on a topic
         self.create_service(Trigger, "~/reset", self._answering(self._reset))
         self.create_service(Trigger, "~/stop", self._answering(self._stop))
         self.create_service(Trigger, "~/clear", self._answering(self._clear))
@@ -110,11 +113,11 @@ class PolicyNode(ManagedNode):
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Read the library, compare it with the robot's parameters, warm up, connect."""
         try:
-            wanted = self._wanted_library()
+            wanted, signed_by = self._wanted_library(), robot.signed_by(self)
             self._parts = assemble(
                 self,
-                lambda: self._load(*wanted, {row.name: read(self, row.name) for row in ENGINE}),
-                self._catalogue,
+                lambda: self._load(*wanted, {row.name: read(self, row.name) for row in ENGINE} | {"signed_by": signed_by}),
+                self._catalogue or LibraryCatalogue(signed_by),
                 wanted,
                 self._inbox,
                 self._topics,

@@ -4,12 +4,6 @@ from math import pi
 
 from dmpel_ros.parameters import Parameter
 
-ACTION = "OSC_POSE delta in [-1, 1] (0.05 m, 0.5 rad), then gripper (-1 open, +1 close)"
-"""What the shipped libraries' actions mean, in the words of their manifests."""
-
-FULL_LINEAR = 0.05
-"""How far a full linear deflection is meant to move the tool [m], as `ACTION` says; the box stops the tool that far ahead."""
-
 PANDA_JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
 
 # a [m], d [m], alpha [rad] of each joint, as in the Panda's own documentation.
@@ -28,6 +22,8 @@ LIBRARY = (
     Parameter("generation", -1, "Generation of the library to run; -1 takes the one that the library's manifest selects.", -1, 1_000_000),
     Parameter("allow_loading", False, "Whether ~/load and ~/roll_back may change the library while the node runs.", read_only=True),
     Parameter("library_root", "", "Folder that every library to load must lie in; empty for the first library's own.", read_only=True),
+    Parameter("require_signed", False, "Whether only generations run that are signed by the owner of `public_key`.", read_only=True),
+    Parameter("public_key", "", "File with the public key of who may sign, in PEM; see `dmpel sign`.", read_only=True),
 )
 
 ENGINE = (
@@ -49,8 +45,12 @@ CONTRACT = (
     Parameter("rate", 20.0, "Ticks per second [Hz]; the policy was trained at one rate.", 1.0, 100.0, read_only=True),
     Parameter("image_size", 128, "Width and height of both pictures [pixels].", 16, 1024, read_only=True),
     Parameter("image_orientation", "upright", "Which way up the pictures arrive, in the words of the library's manifest.", read_only=True),
-    Parameter("action", ACTION, "What an action means to the arm, in the words of the library's manifest.", read_only=True),
-)
+    Parameter("action_kind", "pose_delta", "What an action is: pose_delta for steps of the tool's pose, then the gripper.", read_only=True),
+    Parameter("action_frame", "base", "Along whose axes the steps are.", read_only=True),
+    Parameter("action_linear", 0.05, "What a full linear step is meant to be [m]; the box stops the tool that far ahead.", 0.001, 1.0,
+              read_only=True),
+    Parameter("action_angular", 0.5, "What a full angular step is meant to be [rad].", 0.001, pi, read_only=True),
+)  # fmt: skip
 
 INPUTS = (
     Parameter("agentview_topic", "/agentview/image_raw", "Pictures of the fixed camera.", read_only=True),

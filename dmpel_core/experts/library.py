@@ -8,6 +8,7 @@
       routers/0003.safetensors        one per generation
       replay/0003.safetensors         coefficient replay memory of that task
       graphs/act-0123456789abcdef.onnx   the policy as ONNX graphs, named by their hash; structure only, no weight is in them
+      signatures/0003.sig             of a manifest and so of every file that it names, where somebody has signed it
 
 numpy, safetensors and JSON only: neither torch, nor a simulator, nor ROS. Renaming `manifest.json` is the one step that makes
 a generation exist, so a crash leaves the old one whole. A generation without experts is numbered 0.
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from dmpel_core.experts.manifest import Expert, LibraryError, Limits, Manifest, Module, StoredFile, from_text, slug, to_text
+from dmpel_core.experts.signature import check_signature
 from dmpel_core.experts.storage import read_file, read_stored, write_file, writing
 from dmpel_core.experts.tensors import Tensors, check_factors, pack, unpack
 
@@ -285,10 +287,13 @@ def open_library(path: str | os.PathLike[str], generation: int | None = None, li
     An engine that runs takes this: loading one expert reads one expert, whatever the library holds.
 
     Raises:
-        LibraryError: There is no such library or generation, or its manifest is damaged or over a cap.
+        LibraryError: There is no such library or generation, or its manifest is damaged, over a cap, or lacks the signature asked for.
     """
     root, limits = Path(path), limits or Limits()
-    return Library(root, _manifest(root, generation, limits), limits)
+    manifest = _manifest(root, generation, limits)
+    if limits.signed_by is not None:
+        check_signature(root, manifest, limits.signed_by)
+    return Library(root, manifest, limits)
 
 
 def read_library(path: str | os.PathLike[str], generation: int | None = None, limits: Limits | None = None) -> Library:
@@ -300,7 +305,7 @@ def read_library(path: str | os.PathLike[str], generation: int | None = None, li
         limits: Caps; None for the defaults.
 
     Raises:
-        LibraryError: There is no such library or generation, or a file is damaged or does not fit.
+        LibraryError: There is no such library or generation, or a file is damaged, does not fit, or lacks the signature asked for.
     """
     library = open_library(path, generation, limits)
     library.check()

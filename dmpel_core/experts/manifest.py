@@ -28,9 +28,10 @@ class LibraryError(DmpelError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Caps that are checked before anything is allocated; raise them for a library that you trust.
+    """What a reader insists on: caps that are checked before anything is allocated, and a signature where one is wanted.
 
-    The defaults hold a ViT-B/16 policy with its text tower in float32 (0.8 GB) and some hundred experts.
+    Raise the caps for a library that you trust. The defaults hold a ViT-B/16 policy with its text tower in float32 (0.8 GB) and
+    some hundred experts.
 
     Attributes:
         manifest_bytes: Largest `manifest.json` [bytes].
@@ -41,6 +42,7 @@ class Limits:
         modules: Most adapted modules.
         experts: Most experts.
         rank: Largest rank of a module.
+        signed_by: Public key that the manifest must be signed by, 32 bytes; None for no signature.
     """
 
     manifest_bytes: int = 8 << 20
@@ -51,6 +53,7 @@ class Limits:
     modules: int = 1024
     experts: int = 256
     rank: int = 256
+    signed_by: bytes | None = None
 
 
 @dataclass(frozen=True)
