@@ -24,6 +24,7 @@ from dmpel_core.inference.engine import Tick
 from dmpel_core.inference.ensemble import ChunkEnsemble
 from dmpel_core.inference.flat_pool import FlatPool
 from dmpel_core.inference.flat_router import FlatRouter
+from dmpel_core.inference.int8 import open_int8
 from dmpel_core.inference.options import Savings
 from dmpel_core.inference.routing import Mixer, Queries
 from dmpel_core.inference.workspace import Workspace
@@ -162,7 +163,9 @@ class OnnxEngine:
 
     def _open(self, library: Library, key: tuple[object, ...]) -> Backbone:
         """Open a backbone, and run every stage once so that the first tick finds everything warm."""
-        work = Workspace(library, self._threads, self._provider)
+        frames = self._savings.int8
+        opened = (library, self._threads, self._provider)
+        work = open_int8(*opened, frames) if frames else Workspace(*opened)
         work.warm_up(library.observation.get("cameras", {}))
         return Backbone(key, work, FlatPool(work.layout, self._limits.experts))
 

@@ -68,13 +68,18 @@ def _open(name: str, data: bytes, weights: Mapping[str, np.ndarray], threads: in
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would take the simulator's core
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray(weights[weight], np.float32, order="C")) for weight in wanted]
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(_number(weights[weight])) for weight in wanted]
     options.add_external_initializers(list(wanted), values)
     slow = SLOW_FUSIONS if providers == [PROVIDERS["cpu"]] else ()
     try:
         return onnxruntime.InferenceSession(data, options, providers=providers, disabled_optimizers=slow)
     except GRAPH_ERRORS as error:
         raise LibraryError(f"graph {name!r} cannot be opened ({error}): write it again with `dmpel export`") from error
+
+
+def _number(weight: np.ndarray) -> np.ndarray:
+    """Return a weight as graphs take it: in eight bits where it was made so, else as float32."""
+    return np.asarray(weight, np.int8 if weight.dtype == np.int8 else np.float32, order="C")
 
 
 class Binding:

@@ -40,7 +40,7 @@ class Blocks:
     def begin(self, x: str, name: str) -> list[str]:
         """Return what a block computes first, with experts or without: its normed rows, and their query, key and value."""
         normed = self.graph.norm(x, f"{name}.norm1")
-        return [normed, *(self._project(normed, name, part) for part in range(3))]
+        return [normed, *(self.graph.plain_third(normed, f"{name}.attention.qkv", part) for part in range(3))]
 
     def block(self, x: str, name: str, begun: Sequence[str]) -> str:
         """Run the rest of a block on every row."""
@@ -74,7 +74,7 @@ class Blocks:
         sees. Its answer is the sum of a (V x + c), where the shares a of all rows are 1 together: V (sum of a x) + c.
         """
         graph, place, heads = self.graph, f"{name}.attention.qkv", self.heads
-        q = graph.adapt(asking, self._project(asking, name, 0), f"{place}.q")
+        q = graph.adapt(asking, graph.plain_third(asking, place, 0), f"{place}.q")
         q = graph.op("Mul", q, graph.constant((self.width // heads) ** -0.5))
         rows = graph.reshape(normed, self.batch, -1, self.width)
         through_key = self._swap(graph.op("MatMul", self._swap(graph.reshape(q, self.batch, heads, -1)), self._by_head(place, 1)))
@@ -83,7 +83,7 @@ class Blocks:
         seen = self._swap(graph.op("MatMul", share, rows))  # (heads, batch, width)
         value = graph.op("MatMul", seen, graph.op("Transpose", self._by_head(place, 2), perm=[0, 2, 1]))  # (heads, batch, width / heads)
         y = graph.reshape(self._swap(graph.adapt_by_head(seen, value, f"{place}.v", heads)), self.batch, self.width)
-        return graph.op("Add", y, self._part(f"{place}.bias", 2)) if graph.has(f"{place}.bias") else y
+        return graph.op("Add", y, graph.third(f"{place}.bias", 2)) if graph.has(f"{place}.bias") else y
 
     def _mlp(self, x: str, attended: str, name: str) -> str:
         """Add what was attended to, and what the MLP makes of the sum."""
@@ -92,20 +92,9 @@ class Blocks:
         hidden = activate(graph, graph.linear(graph.norm(x, f"{name}.norm2"), f"{name}.up"), self.activation)
         return graph.op("Add", graph.linear(hidden, f"{name}.down"), x)
 
-    def _project(self, x: str, name: str, part: int) -> str:
-        """Apply query (0), key (1) or value (2) of a fused projection."""
-        graph, place = self.graph, f"{name}.attention.qkv"
-        bias = (self._part(f"{place}.bias", part),) if graph.has(f"{place}.bias") else ()
-        return graph.op("Gemm", x, self._part(f"{place}.weight", part), *bias, transB=1)
-
-    def _part(self, tensor: str, part: int) -> str:
-        """Return a third of a fused projection's weight or bias; the cut is made once, when the graph is opened."""
-        bounds = [self.graph.constant([bound * self.width]) for bound in (part, part + 1)]
-        return self.graph.op("Slice", self.graph.weight(tensor), *bounds)
-
     def _by_head(self, place: str, part: int) -> str:
         """Return a third of a fused projection's weight as (heads, width / heads, width)."""
-        return self.graph.reshape(self._part(f"{place}.weight", part), self.heads, -1, self.width)
+        return self.graph.reshape(self.graph.third(f"{place}.weight", part), self.heads, -1, self.width)
 
     def _swap(self, x: str) -> str:
         """Exchange the first two of three axes."""

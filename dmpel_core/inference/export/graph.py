@@ -50,10 +50,18 @@ class Graph:
         """Return whether the backbone has a tensor of that name."""
         return name in self._weights
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor of the backbone."""
+        return self._weights[name]
+
     def weight(self, name: str) -> str:
         """Declare a tensor of the backbone."""
+        return self.fed(name, self._weights[name])
+
+    def fed(self, name: str, shape: Sequence[int], kind: int = TensorProto.FLOAT) -> str:
+        """Declare a tensor that the engine feeds."""
         if name not in self._constants:
-            tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=self._weights[name], data_location=TensorProto.EXTERNAL)
+            tensor = TensorProto(name=name, data_type=kind, dims=shape, data_location=TensorProto.EXTERNAL)
             tensor.external_data.add(key="location", value=WEIGHTS_PLACE)
             self._constants[name] = tensor
         return name
@@ -88,6 +96,16 @@ class Graph:
         """Apply a linear layer of the backbone alone to rows (n, inputs)."""
         bias = (self.weight(f"{name}.bias"),) if self.has(f"{name}.bias") else ()
         return self.op("Gemm", x, self.weight(f"{name}.weight"), *bias, transB=1)
+
+    def plain_third(self, x: str, name: str, part: int) -> str:
+        """Apply the query (0), key (1) or value (2) of a fused projection of the backbone to rows (n, inputs)."""
+        bias = (self.third(f"{name}.bias", part),) if self.has(f"{name}.bias") else ()
+        return self.op("Gemm", x, self.third(f"{name}.weight", part), *bias, transB=1)
+
+    def third(self, tensor: str, part: int) -> str:
+        """Return a third of a tensor's rows; the cut is made once, when the graph is opened."""
+        rows = self._weights[tensor][0] // 3
+        return self.op("Slice", self.weight(tensor), *(self.constant([bound * rows]) for bound in (part, part + 1)))
 
     def adapt(self, x: str, y: str, name: str) -> str:
         """Add the low-rank update of a layer with input x to its answer y."""
