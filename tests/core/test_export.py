@@ -80,7 +80,7 @@ def test_the_published_size_wants_every_weight_of_the_backbone_and_every_factor_
     numbers = [math.prod(size.dim_value for size in value.type.tensor_type.shape.dim) for value in factors]
     assert len({value.name for value in factors}) == len(factors)
     assert sum(numbers) == 652_608, "the numbers of one expert"
-    assert sum(map(len, graphs.values())) < 1 << 18
+    assert sum(map(len, graphs.values())) < 400_000, "no weight is in them"
 
 
 def test_graphs_survive_another_generation(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The stages of a tick, cut where something is kept or used twice, and the graphs of a whole library.
 
-    trunk         pictures -> tokens                                   once per tick
+    trunk         pictures -> tokens, and their first projection       once per tick
     look          tokens -> class tokens, without experts              for the router's query
     encode        tokens, image factors -> class tokens                to act
     text_trunk    embedded words -> tokens                             once per instruction
