@@ -320,19 +320,17 @@ def generations(path: str | os.PathLike[str], limits: Limits | None = None) -> t
 
 
 def _manifest(root: Path, generation: int | None, limits: Limits) -> Manifest:
-    """Read the manifest in use, or the one of `generation`."""
+    """Read the manifest in use, or the one of `generation`: one file, for a load beside a moving arm should be short."""
     if not (root / "manifest.json").exists():
         raise LibraryError(f"{root} is not a library: it has no manifest.json")
-    current = from_text(read_file(root, "manifest.json", limits.manifest_bytes), limits, str(root / "manifest.json"))
-    if generation is None or generation == current.generation:
-        return current
-    relative = f"manifests/{generation:04d}.json"
-    if not (root / relative).exists():
-        raise LibraryError(f"{root} has no generation {generation}, only {', '.join(map(str, generations(root, limits)))}")
-    other = from_text(read_file(root, relative, limits.manifest_bytes), limits, str(root / relative))
-    if other.generation != generation:
-        raise LibraryError(f"{root / relative} describes generation {other.generation}: the file was exchanged")
-    return other
+    kept = _kept(root, generation) if generation is not None else ()
+    place = kept[0] if kept else "manifest.json"
+    found = from_text(read_file(root, place, limits.manifest_bytes), limits, str(root / place))
+    if generation in {None, found.generation}:
+        return found
+    if kept:
+        raise LibraryError(f"{root / place} describes generation {found.generation}: the file was exchanged")
+    raise LibraryError(f"{root} has no generation {generation}, only {', '.join(map(str, generations(root, limits)))}")
 
 
 def _commit(root: Path, manifest: Manifest, limits: Limits) -> None:

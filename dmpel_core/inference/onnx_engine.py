@@ -12,22 +12,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, Limits, open_library
+from dmpel_core.experts.tensors import Tensors
 from dmpel_core.groups import GROUPS
 from dmpel_core.inference.engine import Tick
 from dmpel_core.inference.ensemble import ChunkEnsemble
 from dmpel_core.inference.flat_pool import FlatPool
 from dmpel_core.inference.flat_router import FlatRouter
+from dmpel_core.inference.int8 import open_int8
 from dmpel_core.inference.options import Savings
 from dmpel_core.inference.routing import Mixer, Queries
 from dmpel_core.inference.workspace import Workspace
 from dmpel_core.observation import Observation
 
-SWITCH_INTERVAL = 0.0002  # [s], how long a load may keep the interpreter from the tick; Python's own 5 ms would delay every stage of it
+SWITCH_INTERVAL = 0.00005  # [s], how long a load may keep the interpreter from the tick; Python's own 5 ms would delay every stage of it
+PAUSE = 0.002  # [s], after which a load that has given way to a tick looks whether that has ended
+PATIENCE = 0.1  # [s], after which it looks no longer: where one tick follows on the other, a load must end all the same
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,7 @@ class OnnxEngine:
         self._loading = threading.Lock()
         self._alive: weakref.WeakSet[Generation] = weakref.WeakSet()
         self._instruction = ""
+        self._ticking = False
         self._next = self._current = self._build(open_library(library, generation, self._limits), None)
         self._begin(self._current)
 
@@ -126,26 +132,40 @@ class OnnxEngine:
         try:
             with yielding():
                 self._next.backbone.pool.keep({key for running in self._alive for key in running.keys})
+                self._give_way()
                 self._next = self._build(open_library(library, generation, self._limits), self._next.backbone)
         finally:
             self._loading.release()
 
     def _build(self, library: Library, shared: Backbone | None) -> Generation:
-        """Read what a generation needs and is not there yet."""
+        """Read what a generation needs and is not there yet, giving way to ticks in between."""
         same = (library.manifest.backbone.sha256, library.policy, library.modules, library.text_encoder, library.manifest.graphs)
         backbone = shared if shared and shared.key == same else self._open(library, same)
         pool, work = backbone.pool, backbone.work
         keys = tuple(expert.factors.sha256 for expert in library.experts)
-        rows = [pool.hold(key, partial(library.factors, index)) for index, key in enumerate(keys)]
+        rows = [pool.hold(key, partial(self._factors, library, index)) for index, key in enumerate(keys)]
+        self._give_way()
         router = work.router(library.router(), len(keys)) if keys else None
         names = tuple(expert.name for expert in library.experts)
         built = Generation(library.generation, backbone, names, keys, np.array(rows, int), router)
         self._alive.add(built)
         return built
 
+    def _factors(self, library: Library, index: int) -> Tensors:
+        self._give_way()
+        return library.factors(index)
+
+    def _give_way(self) -> None:
+        """Let a tick that is under way end: it would have to share the interpreter."""
+        begun = monotonic()
+        while self._ticking and monotonic() - begun < PATIENCE:
+            sleep(PAUSE)
+
     def _open(self, library: Library, key: tuple[object, ...]) -> Backbone:
         """Open a backbone, and run every stage once so that the first tick finds everything warm."""
-        work = Workspace(library, self._threads, self._provider)
+        frames = self._savings.int8
+        opened = (library, self._threads, self._provider)
+        work = open_int8(*opened, frames) if frames else Workspace(*opened)
         work.warm_up(library.observation.get("cameras", {}))
         return Backbone(key, work, FlatPool(work.layout, self._limits.experts))
 
@@ -162,6 +182,13 @@ class OnnxEngine:
 
     def tick(self, observation: Observation) -> Tick:
         """Compute one action from one observation."""
+        self._ticking = True
+        try:
+            return self._tick(observation)
+        finally:
+            self._ticking = False
+
+    def _tick(self, observation: Observation) -> Tick:
         self.catch_up()
         current = self._current = self._next
         if current.backbone.work is not self._work:

@@ -54,9 +54,9 @@ def _newest_feature(graph: Graph, fused: str, sizes: PolicySizes) -> str:
     row = graph.op("Mul", slot, graph.constant([count]))
     mask = graph.constant(frame_causal(window, count))
     blocks = Blocks(graph, sizes.heads, width, activation=sizes.temporal_activation, bias=mask)
-    names = [f"temporal.blocks.{number}" for number in range(sizes.temporal_blocks)]
-    own_mask = graph.op("Gather", mask, row, axis=2)
-    return blocks.some(graph.reshape(x, window * count, width), names, row, bias=own_mask)
+    *names, last = [f"temporal.blocks.{number}" for number in range(sizes.temporal_blocks)]
+    own_mask = graph.reshape(graph.op("Gather", mask, row, axis=2), 1, 1, -1)
+    return blocks.one_row(blocks.all(graph.reshape(x, window * count, width), names), last, row, own_mask)
 
 
 def _head(graph: Graph, x: str, sizes: PolicySizes) -> tuple[str, str, str]:
