@@ -1,12 +1,17 @@
 """Clusters of features: k-means, and segments of a demonstration."""
 
+from itertools import pairwise
+
 import numpy as np
 
 PASSES = 50
 
 
 def k_means(points: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return the centres (at most count, width) of points (n, width): Lloyd's algorithm from far-apart points (Arthur and Vassilvitskii 2007)."""
+    """Return the centres (at most count, width) of points (n, width).
+
+    Lloyd's algorithm from points that are far apart (Arthur and Vassilvitskii 2007).
+    """
     rng = np.random.default_rng(seed)
     centres = points[rng.integers(len(points))][None]
     while len(centres) < min(count, len(points)):
@@ -41,10 +46,10 @@ def segments(features: np.ndarray, shortest: int) -> list[tuple[int, int]]:
     bounds = list(range(0, len(features), max(1, shortest // 3))) + [len(features)]
     while len(bounds) > 2:
         lengths = np.diff(bounds)
-        means = np.stack([features[first:end].mean(0) for first, end in zip(bounds[:-1], bounds[1:], strict=True)])
+        means = np.stack([features[first:end].mean(0) for first, end in pairwise(bounds)])
         gaps = np.linalg.norm(means[1:] - means[:-1], axis=1)  # gap i is between segments i and i + 1
         short = (lengths[:-1] < shortest) | (lengths[1:] < shortest)
         if not short.any():
             break
         del bounds[1 + int(np.where(short, gaps, np.inf).argmin())]
-    return list(zip(bounds[:-1], bounds[1:], strict=True))
+    return list(pairwise(bounds))

@@ -69,7 +69,7 @@ def run_lifelong(
         print(f"{plan.algorithm}: learned {tasks[-1].instruction!r}; success {', '.join(f'{rate:.2f}' for rate in figures[-1]['row'])}")
         if number + 1 == len(files):
             controls = stage.controls()
-    algorithm.finish(folder, tasks)
+    algorithm.finish(folder, library, tasks)
     record = result(plan, backbone, tasks, figures, controls)
     write_json(folder / "result.json", record)
     return record

@@ -7,12 +7,16 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from dmpel_core.evaluation.rollout import run_episode
 from dmpel_core.lifelong.scoring import Score, Trial
 from dmpel_core.policy.policy import Policy
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Rollouts:
@@ -30,7 +34,7 @@ class Rollouts:
         """Yield the scores of trials in order."""
         yield from tqdm(self._pool.map(play, trials), total=len(trials), desc="playing", unit="trial", leave=False)
 
-    def __enter__(self) -> "Rollouts":
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,6 +1,7 @@
 """The demonstrations of one task as every algorithm reads them.
 
-There are pictures for those that train the whole policy and frozen features for the others. Both are files in the cache that all runs share, and only the rows that a step draws are read.
+There are pictures for those that train the whole policy and frozen features for the others. Both are files in the cache that all
+runs share, and only the rows that a step draws are read.
 """
 
 import hashlib

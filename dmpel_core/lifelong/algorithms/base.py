@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from dmpel_core.experts.library import Library
 from dmpel_core.lifelong.settings import Options
 from dmpel_core.lifelong.student import Student
 from dmpel_core.lifelong.tasks import TaskData
@@ -96,8 +97,8 @@ class Algorithm(ABC):
         """Return what has to be kept beside the backbone to play and to learn on, `tasks` being those learned."""
         return sum(value.numel() * value.element_size() for value in self.tensors().values())
 
-    def finish(self, folder: Path, tasks: Sequence[TaskData]) -> None:
-        """Write what the run leaves beside its result."""
+    def finish(self, folder: Path, library: Library, tasks: Sequence[TaskData]) -> None:  # noqa: B027 - most leave nothing
+        """Write what the run leaves beside its record, unless it is there; `library` is where it started."""
 
     def seeded(self, task: int) -> torch.Generator:
         """Return a source of chance for one task, and seed that of new layers."""

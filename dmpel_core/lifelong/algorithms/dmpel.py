@@ -6,11 +6,13 @@ optimiser and do not decay, and the learning-rate schedule, which it configures 
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor
 
+from dmpel_core.experts.library import Library, NewExpert, add_experts, create_library, read_library
 from dmpel_core.experts.replay import ReplayMemory
 from dmpel_core.experts.router import Router
 from dmpel_core.lifelong.algorithms.base import Algorithm, Optimise, Teachable, copied, numbered, with_numbers
@@ -80,6 +82,33 @@ class Dmpel(Algorithm):
         self.router = self._empty_router(len(self.experts))
         self.router.load_state_dict({name.removeprefix("router."): value for name, value in tensors.items() if name.startswith("router.")})
 
+    def finish(self, folder: Path, library: Library, tasks: Sequence[TaskData]) -> None:
+        """Leave a library with all experts and the last router, `library` below the run's folder."""
+        place = folder / "library"
+        grown = read_library(place) if (place / "manifest.json").exists() else copy_of(library, place)
+        if grown.experts:
+            return
+        assert self.router is not None
+        kept = {**self.settings.record(), "replay_ratio": self.options.replay_ratio, "replay_epochs": self.options.replay_epochs}
+        experts = [
+            NewExpert(
+                data.instruction,
+                (data.instruction,),
+                data.instruction.split()[0],
+                {name: value.numpy() for name, value in factors.items()},
+                memory.tensors(),
+                {
+                    "dataset": data.digest,
+                    "demonstrations": len(data.timeline.lengths),
+                    "seed": self.settings.seed,
+                    "settings": kept,
+                    "metrics": {},
+                },
+            )
+            for data, factors, memory in zip(tasks, self.experts, self.memories, strict=True)
+        ]
+        add_experts(grown, experts, {name: value.numpy() for name, value in self.router.state_dict().items()})
+
     def _student(self, experts: Sequence[Mapping[str, Tensor]], router: Router) -> Student:
         return Student(self.policy, [Slot(factors=factors) for factors in experts], Routed(router))
 
@@ -87,3 +116,15 @@ class Dmpel(Algorithm):
         sizes = self.policy.sizes
         router = Router(self.policy.query_width, sizes.router_hidden, experts, sizes.top_k, shared=sizes.router_shared)
         return router.requires_grad_(False).eval()
+
+
+def copy_of(library: Library, place: Path) -> Library:
+    """Write a library with the same backbone and no experts."""
+    return create_library(
+        place,
+        backbone=library.backbone(),
+        policy=dict(library.policy),
+        modules=list(library.modules),
+        text_encoder=dict(library.text_encoder),
+        observation=dict(library.observation),
+    )

@@ -58,8 +58,7 @@ class SpringLesson(Lesson):
 
     def __init__(self, algorithm: Ewc, sources: Sequence[Source]) -> None:
         super().__init__(algorithm.learner(), sources, algorithm.settings, looks=algorithm.looks)
-        self._strength = {name: value.to(self.device) for name, value in algorithm.fisher.items()}
-        self._rest = {name: value.to(self.device) for name, value in algorithm.weights.items()}
+        self._strength, self._rest = algorithm.fisher, algorithm.weights
         self._penalty = algorithm.options.penalty
 
     def forward(self, step: int) -> tuple[Tensor, Tensor]:
@@ -69,9 +68,9 @@ class SpringLesson(Lesson):
 
     def energy(self) -> Tensor:
         """Return (lambda / 2) sum F (theta - theta*)^2."""
-        weights = self.parameters_by_name()
-        parts = [(strength * (weights[name] - self._rest[name]) ** 2).sum() for name, strength in self._strength.items()]
-        return self._penalty / 2 * sum(parts, torch.zeros((), device=self.device))
+        weights, device = self.parameters_by_name(), self.device
+        parts = [(part.to(device) * (weights[name] - self._rest[name].to(device)) ** 2).sum() for name, part in self._strength.items()]
+        return self._penalty / 2 * sum(parts, torch.zeros((), device=device))
 
 
 def fisher(policy: Policy, data: TaskData, samples: int, seed: int, *, looks: bool) -> dict[str, Tensor]:

@@ -70,7 +70,7 @@ class IsCiL(TailOracle):
         assert data.features is not None
         return plain_queries(self.policy, data.features, np.unique(np.linspace(0, len(data.timeline) - 1, SAMPLED).astype(int)))
 
-    def taught(self, lesson: Teachable, task: int) -> Student:
+    def taught(self, lesson: Teachable, task: int) -> Student:  # noqa: ARG002
         """See `Algorithm`. While it is learned a task has no prototypes yet, and its own adapter plays it."""
         return Student(self.policy, [slot_of(lesson)])
 
