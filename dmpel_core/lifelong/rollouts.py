@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
@@ -13,10 +14,11 @@ from tqdm import tqdm
 
 from dmpel_core.evaluation.rollout import run_episode
 from dmpel_core.lifelong.scoring import Score, Trial
-from dmpel_core.policy.policy import Policy
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from dmpel_core.policy.policy import Policy
 
 
 class Rollouts:
@@ -28,7 +30,7 @@ class Rollouts:
 
     def __init__(self, processes: int) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores already
-        self._pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+        self._pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _end_with_parent)
 
     def __call__(self, trials: Sequence[Trial]) -> Iterator[Score]:
         """Yield the scores of trials in order."""
@@ -39,6 +41,18 @@ class Rollouts:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it was killed; it would wait for trials for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def play(trial: Trial) -> Score:
@@ -60,7 +74,7 @@ def play(trial: Trial) -> Score:
 
 
 @lru_cache(maxsize=1)
-def backbone(library: Path) -> Policy:
+def backbone(library: Path) -> "Policy":
     """Return a library's policy without its experts."""
     from dmpel_core.experts.library import read_library
     from dmpel_core.experts.restore import restore_policy
