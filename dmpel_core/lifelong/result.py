@@ -29,7 +29,8 @@ def result(
         controls: Scores of the final policy under other conditions, for each task.
     """
     joint, protocol = ALGORITHMS[plan.algorithm].joint, plan.protocol
-    training, playing = (sum(part[name] for part in figures) for name in ("minutes_training", "minutes_playing"))
+    training = [part["minutes_training"] for part in figures]
+    playing = [part["minutes_curve"] + part["minutes_row"] for part in figures]
     record = {
         "format": FORMAT,
         "algorithm": plan.algorithm,
@@ -53,9 +54,9 @@ def result(
         "stored_bytes": figures[-1]["stored_bytes"],
         "stored_bytes_by_task": [part["stored_bytes"] for part in figures],
         "controls": {name: [score.rate for score in scores] for name, scores in controls.items()},
-        "minutes": training + playing,
-        "minutes_training": [part["minutes_training"] for part in figures],
-        "minutes_playing": [part["minutes_playing"] for part in figures],
+        "minutes": sum(training) + sum(playing),
+        "minutes_training": training,
+        "minutes_playing": playing,
         "peak_bytes": [part["peak_bytes"] for part in figures],
         "configuration": plan.record(),
         "backbone": backbone,

@@ -6,7 +6,7 @@ Every part that is done is a file, and a resumed run begins with the first that 
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,60 +50,82 @@ class Stage:
         self.plan, self.library, self.algorithm, self.number, self.tasks, self.book = plan, library, algorithm, number, tasks, book
         self.folder = folder / f"task-{number:02d}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._students = self.folder / "students"
+        self._students, self._state = self.folder / "students", self.folder / "state.safetensors"
 
     def run(self) -> dict[str, Any]:
         """Learn and measure the task, or what of it is left to do, and return its figures."""
-        done = self.folder / "figures.json"
-        if done.exists():
-            self.algorithm.restore(load_file(self.folder / "state.safetensors"))
-            return json.loads(done.read_text(encoding="utf-8"))
-        learned = self._learned()
-        began = time.monotonic()
-        row, losses = self._row(), [mean_loss(self.algorithm.student(place), data, self.algorithm, self.plan.protocol.loss_samples)
-                                    for place, data in enumerate(self.tasks)]  # fmt: skip
-        figures = {
-            **learned,
+        learned = self._once("learned.json", self._learn)
+        self.algorithm.restore(load_file(self._state))  # whether it was learned now or before: the very same goes on
+        return {**learned, **self._once("played.json", self._play)}
+
+    def _once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what a file says, having it made first where it is missing."""
+        path = self.folder / name
+        if not path.exists():
+            write_json(path, make())
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    def _learn(self) -> dict[str, Any]:
+        """Train the task, select, take it in, and return its learning curve and what it took."""
+        began, played, algorithm = time.monotonic(), 0.0, self.algorithm
+        forget_peak()
+        lesson = algorithm.lesson(self.number, self.tasks)
+        trainable, curve = algorithm.trainable(lesson), []
+        settings = replace(algorithm.settings, steps=algorithm.settings.steps * (len(self.tasks) if algorithm.joint else 1))
+        points = self.plan.protocol.points(settings.steps)
+        self._train(lesson, settings, "lesson", points)
+        if not algorithm.joint:
+            start = time.monotonic()
+            curve = [score.rate for score in self.book.score(self._curve_trials(lesson, points))]
+            played = time.monotonic() - start
+        kept = points[int(np.argmax(curve))] if curve and self.plan.protocol.keep == "best" else settings.steps
+        self._load(lesson, kept)
+        algorithm.absorb(lesson, self.number, self.tasks, self._train)
+        self._keep_state()
+        return {
+            "curve": curve,
+            "steps": points,
+            "kept_step": kept,
+            "trainable_parameters": trainable,
+            "stored_bytes": algorithm.stored_bytes(self.tasks),
+            "minutes_training": (time.monotonic() - began - played) / 60,
+            "minutes_curve": played / 60,
+            "peak_bytes": peak_bytes(),
+        }
+
+    def _play(self) -> dict[str, Any]:
+        """Play and measure every task learned so far."""
+        began, samples = time.monotonic(), self.plan.protocol.loss_samples
+        row = self.book.score(self._row(Condition("normal")))
+        losses = [
+            mean_loss(self.algorithm.student(place), data, samples, looks=self.algorithm.looks) for place, data in enumerate(self.tasks)
+        ]
+        self._sweep()
+        return {
             "row": [score.rate for score in row],
             "routing": [score.routing for score in row],
             "losses": losses,
-            "stored_bytes": self.algorithm.stored_bytes(self.tasks),
-            "minutes_playing": learned["minutes_playing"] + (time.monotonic() - began) / 60,
+            "minutes_row": (time.monotonic() - began) / 60,
         }
-        write_json(done, figures)
-        for path in self._students.glob("*"):
-            path.unlink()
-        return figures
 
-    def _learned(self) -> dict[str, Any]:
-        """Train the task, take it in, and return its learning curve and what it took."""
-        state, noted = self.folder / "state.safetensors", self.folder / "learned.json"
-        if noted.exists():
-            self.algorithm.restore(load_file(state))
-            return json.loads(noted.read_text(encoding="utf-8"))
-        began = time.monotonic()
-        forget_peak()
-        lesson = self.algorithm.lesson(self.number, self.tasks)
-        trainable = self.algorithm.trainable(lesson)
-        settings = replace(self.algorithm.settings, steps=self.algorithm.settings.steps * (len(self.tasks) if self.algorithm.joint else 1))
-        points = self.plan.protocol.points(settings.steps)
-        self._train(lesson, settings, "lesson", points)
-        playing = time.monotonic()
-        curve = [] if self.algorithm.joint else [score.rate for score in self.book.score(self._curve_trials(lesson, points))]
-        playing = time.monotonic() - playing
-        best = int(np.argmax(curve)) if curve and self.plan.protocol.keep == "best" else len(points) - 1
-        self._load(lesson, points[best])
-        self.algorithm.absorb(lesson, self.number, self.tasks, self._train)
-        save_file({name: value.contiguous() for name, value in self.algorithm.tensors().items()}, state.with_suffix(".partial"))
-        os.replace(state.with_suffix(".partial"), state)
-        self.algorithm.restore(load_file(state))  # so that a resumed run goes on with the very same
-        minutes = (time.monotonic() - began - playing) / 60
-        learned = {"curve": curve, "steps": points, "kept_step": points[best], "trainable_parameters": trainable,
-                   "minutes_training": minutes, "minutes_playing": playing / 60, "peak_bytes": peak_bytes()}  # fmt: skip
-        write_json(noted, learned)
-        for path in (*self.folder.glob("weights-*"), *self.folder.glob("*.checkpoint")):
+    def controls(self) -> dict[str, list[Score]]:
+        """Play every task again under each of the plan's conditions."""
+        protocol = self.plan.protocol
+        found = {name: self.book.score(self._row(Condition.parse(name, protocol.reach))) for name in protocol.controls}
+        self._sweep()
+        return found
+
+    def _keep_state(self) -> None:
+        """Write what the algorithm keeps, in one step."""
+        aside = self._state.with_suffix(".partial")
+        save_file({name: value.contiguous() for name, value in self.algorithm.tensors().items()}, aside)
+        os.replace(aside, self._state)
+
+    def _sweep(self) -> None:
+        """Remove what only a kill would have needed."""
+        for path in (*self.folder.glob("weights-*"), *self.folder.glob("*.checkpoint"), *self._students.glob("*")):
             path.unlink()
-        return learned
 
     def _train(self, lesson: Teachable, settings: LearnSettings, name: str, points: Sequence[int] = ()) -> None:
         """Train a lesson, and keep its weights at some steps."""
@@ -138,44 +160,38 @@ class Stage:
         for step in points:
             self._load(lesson, step)
             student = self.algorithm.taught(lesson, self.number)
-            trials.append(self._trial(student, self.number, self.plan.protocol.selection_states))
+            trials.append(self._trial(student, self.number, self.plan.protocol.selection_states, Condition("normal")))
         return trials
 
-    def _row(self) -> list[Score]:
-        """Play every task learned so far."""
-        trials = [self._trial(self.algorithm.student(place), place, self.plan.protocol.states) for place in range(len(self.tasks))]
-        return self.book.score(trials)
+    def _row(self, condition: Condition) -> list[Trial]:
+        """Return a trial of every task learned so far."""
+        states = self.plan.protocol.states
+        return [self._trial(self.algorithm.student(place), place, states, condition) for place in range(len(self.tasks))]
 
-    def controls(self) -> dict[str, list[Score]]:
-        """Play every task again under each of the plan's conditions."""
-        protocol, found = self.plan.protocol, {}
-        for name in protocol.controls:
-            condition = Condition.parse(name, protocol.reach)
-            trials = [self._trial(self.algorithm.student(place), place, protocol.states, condition) for place in range(len(self.tasks))]
-            found[name] = self.book.score(trials)
-        for path in self._students.glob("*"):
-            path.unlink()
-        return found
-
-    def _trial(self, student: Student, place: int, states: tuple[int, ...], condition: Condition | None = None) -> Trial:
-        condition = condition or Condition("normal")
+    def _trial(self, student: Student, place: int, states: tuple[int, ...], condition: Condition) -> Trial:
         numbers, protocol = self.plan.tasks, self.plan.protocol
-        told = numbers[(place + 1) % len(numbers)] if condition.wrong else numbers[place]
-        file = save_student(student, self._students)
-        return Trial(file, self.library, self.plan.suite, numbers[place], told, condition, states, protocol.horizon, self.plan.learn.seed)
+        number = numbers[place]
+        other = numbers[(place + 1) % len(numbers)] if len(numbers) > 1 else (number + 1) % 10
+        file, told = save_student(student, self._students), other if condition.wrong else number
+        return Trial(file, self.library, self.plan.suite, number, told, condition, states, protocol.horizon, self.plan.learn.seed)
 
 
-def mean_loss(student: Student, data: TaskData, algorithm: Algorithm, samples: int) -> float:
-    """Return a student's mean negative log-likelihood of a task's demonstrations, on whole windows all over them."""
+def mean_loss(student: Student, data: TaskData, samples: int, *, looks: bool) -> float:
+    """Return a student's mean negative log-likelihood of a task's demonstrations, on whole windows all over them.
+
+    Args:
+        student: In evaluation mode.
+        data: The task.
+        samples: How many windows.
+        looks: Whether it is given pictures.
+    """
     sizes = student.base.sizes
     starts = np.unique(np.linspace(0, len(data.timeline) - 1, samples).astype(int))
     total = count = 0.0
     for part in np.array_split(starts, -(-len(starts) // LOSS_ROWS)):
         sequences = data.timeline.sequences(part, sizes.window, sizes.chunk)
         views = [np.zeros(len(part), int)]
-        surprise, ticks = student.likelihood(
-            gather([data], [sequences], views, student.base, looks=algorithm.looks, device=torch.device("cpu"))
-        )
+        surprise, ticks = student.likelihood(gather([data], [sequences], views, student.base, looks=looks, device=torch.device("cpu")))
         total, count = total + surprise, count + ticks
     return total / count
 

@@ -31,11 +31,11 @@ def short(name: str, count: int = 2, **learn: object) -> Plan:
 def test_every_algorithm_runs_the_sequence_and_leaves_one_record(
     name: str, library: Library, files: list[list[Path]], tmp_path: Path
 ) -> None:
-    record = run_lifelong(plan(name), library, files, tmp_path, coins)
+    record = run_lifelong(short(name), library, files[:2], tmp_path, coins)
     assert json.loads((tmp_path / "result.json").read_text()) == record
     joint = ALGORITHMS[name].joint
-    assert [len(row) for row in record["success_matrix"]] == ([3] if joint else [1, 2, 3])
-    assert [len(row) for row in record["loss_matrix"]] == ([3] if joint else [1, 2, 3])
+    assert [len(row) for row in record["success_matrix"]] == ([2] if joint else [1, 2])
+    assert [len(row) for row in record["loss_matrix"]] == ([2] if joint else [1, 2])
     assert all(0 < loss < 50 for row in record["loss_matrix"] for loss in row)
     assert record["trainable_parameters"] > 0
     assert record["stored_bytes"] > 0
