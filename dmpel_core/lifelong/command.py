@@ -1,11 +1,13 @@
-"""Run a whole sequence of tasks with one algorithm: pretrained backbone, then task after task, evaluated as it goes.
+"""Run a whole sequence of tasks with one algorithm or several: pretrained backbone, then task after task, evaluated as it goes.
 
-The record becomes RUN/result.json; `dmpel report` draws one or several of them. A run that was stopped goes on when it is started
-again with the same options, and ends with the same numbers.
+The record of each becomes RUNS/SUITE-ALGORITHM-SEED/result.json; `dmpel report` draws them. A run that was stopped goes on when it is
+started again with the same options, and ends with the same numbers.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,6 +15,7 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation.evaluate import numbers
 from dmpel_core.experts.library import read_library
 from dmpel_core.lifelong.algorithms import ALGORITHMS
+from dmpel_core.lifelong.intervals import METRICS
 from dmpel_core.lifelong.protocol import run_lifelong
 from dmpel_core.lifelong.rollouts import Rollouts
 from dmpel_core.lifelong.settings import KEEP, Options, Plan, Protocol
@@ -42,12 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     own, protocol = Options(), Protocol()
     parser.add_argument("library", type=Path, help="library whose backbone is where everything starts; its experts are not used")
-    parser.add_argument("--algorithm", choices=ALGORITHMS, default="dmpel")
+    parser.add_argument("--algorithm", choices=ALGORITHMS, nargs="+", default=["dmpel"], help="one after another (default: dmpel)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders that hold SUITE/TASK_demo.hdf5 of every task")
     parser.add_argument("--suite", default="libero_goal")
     parser.add_argument("--tasks", type=numbers, default=numbers("0:10"), help="task numbers in the order in which they are learned")
     parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
-    parser.add_argument("--run", type=Path, help="folder of the run (default: runs/lifelong/SUITE-ALGORITHM-SEED)")
+    parser.add_argument("--runs", type=Path, default=Path("runs/lifelong"), help="the folders of the runs are below it")
     parser.add_argument("--processes", type=int, default=2, help="episodes that are played side by side")
     add_setting_arguments(parser, LearnSettings(0, 1200, 16))
     parser.add_argument("--views", type=int, default=LearnSettings.views, help="cached views of each picture: itself and N - 1 changes")
@@ -68,30 +71,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the sequence and print its figures."""
+    """Run the sequence with each algorithm and print its figures."""
     torch.set_num_threads(arguments.threads)
-    library, plan = read_library(arguments.library), plan_of(arguments)
-    files = task_files(arguments.data, plan)
-    folder = arguments.run or Path("runs/lifelong") / f"{plan.suite}-{plan.algorithm}-{plan.learn.seed}"
+    library, plans = read_library(arguments.library), [plan_of(arguments, name) for name in arguments.algorithm]
+    files = task_files(arguments.data, plans[0])
     with Rollouts(arguments.processes) as scorer:
-        record = run_lifelong(plan, library, files, folder, scorer, on_device(plan.learn.precision))
-    for name in ("fwt", "nbt", "auc", "final_success"):
+        for plan in plans:
+            folder = arguments.runs / f"{plan.suite}-{plan.algorithm}-{plan.learn.seed}"
+            show(run_lifelong(plan, library, files, folder, scorer, on_device(plan.learn.precision)), folder)
+    return 0
+
+
+def show(record: Mapping[str, Any], folder: Path) -> None:
+    """Print a run's figures."""
+    for name in METRICS:
         if record[name] is not None:
             low, high = record["intervals"][name]
             print(f"{name:14s} {record[name]:6.3f}  95 % interval {low:.3f} to {high:.3f}")
     print(f"{folder / 'result.json'}: {record['minutes']:.0f} minutes, {record['stored_bytes'] / 1e6:.1f} MB stored")
-    return 0
 
 
-def plan_of(arguments: argparse.Namespace) -> Plan:
-    """Return the run that the options ask for."""
+def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
+    """Return the run of one algorithm that the options ask for."""
     learn = settings_of(arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss)
     protocol = Protocol(
         arguments.states, arguments.selection_states, arguments.horizon, arguments.curve_points, arguments.keep,
         tuple(name for name in arguments.controls.split(",") if name), arguments.reach, arguments.loss_samples,
     )  # fmt: skip
     options = Options(**{name: getattr(arguments, name) for name in OPTIONS})
-    return Plan(arguments.algorithm, arguments.suite, arguments.tasks, learn, options, protocol, arguments.demonstrations)
+    return Plan(algorithm, arguments.suite, arguments.tasks, learn, options, protocol, arguments.demonstrations)
 
 
 def task_files(folders: list[Path], plan: Plan) -> list[list[Path]]:

@@ -7,6 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from dmpel_core.evaluation.statistics import wilson_interval
 from dmpel_core.groups import GROUPS
@@ -79,7 +80,7 @@ def forgetting(records: Sequence[Record]) -> Figure:
         else:
             axes.axhline(float(np.mean(matrix[-1])), linestyle="--", color=COLOURS(place % 20), label=label(record))
     axes.set(title="success on all tasks learned so far", xlabel="tasks learned", ylim=(-0.03, 1.03))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(figure)
     return figure
 

@@ -90,7 +90,7 @@ def begin(folder: Path, identity: Mapping[str, Any]) -> None:
     if stored != wanted:
         changed = {name: (flat(stored).get(name), flat(wanted).get(name)) for name in flat(stored).keys() | flat(wanted).keys()}
         changed = {name: pair for name, pair in changed.items() if pair[0] != pair[1]}
-        raise DmpelError(f"{folder} holds a run of another plan, {changed} (stored, asked); remove it or use another --run folder")
+        raise DmpelError(f"{folder} holds a run of another plan, {changed} (stored, asked); remove it or use another --runs folder")
 
 
 def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Student:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything beside the backbone, by name."""
-        found = {}
+        found: dict[str, Tensor] = {}
         for number, slot in enumerate(self.slots):
             found |= {f"slot.{number}.whole.{name}": value for name, value in slot.whole.items()}
             found |= {f"slot.{number}.factor.{name}": value for name, value in slot.factors.items()}

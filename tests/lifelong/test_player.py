@@ -159,7 +159,18 @@ def test_the_command_runs_a_plan_and_says_what_came_of_it(
     shutil.copy(files[0][0], tmp_path / "data" / "libero_goal" / "task3_demo.hdf5")
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    given = [str(library.path), "--algorithm", "frozen", "--data", str(tmp_path / "data"), "--run", str(tmp_path / "run"), "--steps", "1"]
+    given = [
+        str(library.path),
+        "--algorithm",
+        "frozen",
+        "multitask",
+        "--data",
+        str(tmp_path / "data"),
+        "--runs",
+        str(tmp_path),
+        "--steps",
+        "1",
+    ]
     given += [
         "--batch",
         "2",
@@ -179,10 +190,11 @@ def test_the_command_runs_a_plan_and_says_what_came_of_it(
     assert command.run(parser.parse_args([*given, "--tasks", "3", "--controls", "blank,wide_blank"])) == 0
     printed = capsys.readouterr().out
     assert "auc" in printed
-    record = json.loads((tmp_path / "run" / "result.json").read_text())
+    record = json.loads((tmp_path / "libero_goal-frozen-0" / "result.json").read_text())
     assert record["configuration"]["options"]["memory"] == 5
     assert record["configuration"]["learn"]["steps"] == 1
     assert record["configuration"]["protocol"]["states"] == [7, 9]
+    assert json.loads((tmp_path / "libero_goal-multitask-0" / "result.json").read_text())["auc"] is None
     assert record["controls"].keys() == {"blank", "wide_blank"}
     with pytest.raises(DmpelError, match=r"no demonstrations of task4_demo\.hdf5.*dmpel collect --suite libero_goal"):
         command.run(parser.parse_args([*given, "--tasks", "4"]))

@@ -1,6 +1,6 @@
-"""Experience replay: every step also sees as many remembered sequences of earlier tasks (Chaudhry et al. 2019, "Tiny memories").
+"""Experience replay: every step also sees as many remembered sequences of earlier tasks.
 
-The loss is that of the joined batch, L(B) + L(B_memory) with equal shares (their algorithm 1). Repaired of the official code: it
+Chaudhry et al. 2019, "On tiny episodic memories in continual learning": the loss is that of the joined batch, (L(B) + L(B_memory)) / 2. Repaired of the official code: it
 ignores the memory's size and keeps the first fifth of every task, and it clips gradients before they are unscaled.
 """
 

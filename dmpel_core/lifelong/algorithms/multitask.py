@@ -1,4 +1,4 @@
-"""Multitask: all tasks at once, the upper bound (LIBERO's MTL, Liu et al. 2023, section 4.1).
+"""Multitask: all tasks at once, the upper bound (LIBERO's MTL, Liu et al. 2023).
 
 The whole policy starts from the backbone and sees as many steps as all tasks of a sequence have together.
 """

@@ -8,6 +8,7 @@ are not free are no parameters here, so no decay or momentum moves them, and nei
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -123,7 +124,9 @@ def lesson_weights(lesson: Teachable) -> dict[str, Tensor]:
     """Return the weights of a packed lesson under the policy's names."""
     assert isinstance(lesson, PackedLesson)
     plain, layers = dict(lesson.policy.named_parameters()), dict(lesson.policy.named_modules())
-    return copied({name: plain[name] if name in plain else layers[name.removesuffix(".weight")].weight for name in lesson.names})
+    return copied(
+        {name: plain[name] if name in plain else cast(Tensor, layers[name.removesuffix(".weight")].weight) for name in lesson.names}
+    )
 
 
 def smallest(weight: Tensor, among: Tensor, share: float) -> Tensor:
