@@ -1,9 +1,9 @@
 """Elastic weight consolidation: weights that mattered to earlier tasks are held by springs (Kirkpatrick et al. 2017, equation 3).
 
-The loss has (lambda / 2) sum_i F_i (theta_i - theta*_i)^2 beside it, where F is the diagonal of the Fisher information; with several
-earlier tasks one spring with F = gamma F_old + F_new (online EWC, Schwarz et al. 2018). Repaired of the official code: its
-F squares the gradient of a batch's mean, with dropout and augmentation on. This one is the mean of the squares over single sequences
-as they are, with actions drawn from the policy itself. It also multiplies by lambda, without the half.
+The loss has (lambda / 2) sum_i F_i (theta_i - theta*_i)^2 beside it, where F is the diagonal of the Fisher information; with
+several earlier tasks one spring with F = gamma F_old + F_new (online EWC, Schwarz et al. 2018). Repaired of the official code: its
+F squares the gradient of a batch's mean, with dropout and augmentation on. This one is the mean of the squares over single
+sequences as they are, with actions drawn from the policy itself. It also multiplies by lambda, without the half.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
 """Experience replay: every step also sees as many remembered sequences of earlier tasks.
 
-Chaudhry et al. 2019, "On tiny episodic memories in continual learning": the loss is that of the joined batch, (L(B) + L(B_memory)) / 2. Repaired of the official code: it
-ignores the memory's size and keeps the first fifth of every task, and it clips gradients before they are unscaled.
+Chaudhry et al. 2019, "On tiny episodic memories in continual learning": the loss is that of the joined batch, (L(B) + L(B_memory))
+/ 2. Repaired of the official code: it ignores the memory's size and keeps the first fifth of every task, and it clips gradients
+before they are unscaled.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,9 @@
 """IsCiL: adapters that are found again by prototypes (Lee et al. 2024, "Incremental learning of retrievable skills").
 
-Each task has one adapter, low-rank factors and whole copies of proprioception, fusion and head as TAIL has, and a few prototypes: the
-k-means centres of its queries, instruction and pictures without joints. The adapter acts whose
-prototype p is most like the query q, argmax cos(q, p). A new one starts from the old one that its task would retrieve most often. Repaired of the official code: there
-the first task freezes the tenth adapter, whose parts then never learn.
+Each task has one adapter, low-rank factors and whole copies of proprioception, fusion and head as TAIL has, and a few prototypes:
+the k-means centres of its queries, instruction and pictures without joints. The adapter acts whose prototype p is most like the
+query q, argmax cos(q, p). A new one starts from the old one that its task would retrieve most often. Repaired of the official code:
+there the first task freezes the tenth adapter, whose parts then never learn.
 """
 
 from collections.abc import Mapping, Sequence

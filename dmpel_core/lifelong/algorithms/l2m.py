@@ -1,11 +1,11 @@
 """L2M: a pool of low-rank factors with learned keys (Schmied et al. 2023, "Learning to modulate pre-trained models in RL").
 
-The slot acts whose key k is most like the query q, argmax cos(q, k), and a pull term, minus a weight times cos(q, k), draws it nearer.
-Keys and pool are trained by all tasks, everything else is frozen. So that tasks spread over the pool, training takes argmin of
-(1 - cos(q, k)) h, where h is the slot's share of the usage so far (Wang et al. 2022, "Learning to prompt for continual learning"). The query is that of
-DMPEL's router. Repaired of the official code: there the query's window grows without end, and dividing a negative similarity by
-the usage favours what was used; usage is counted when a task is done, so that a run can be taken up again anywhere. Weights do
-not decay, for that would wear down slots that nobody asked for.
+The slot acts whose key k is most like the query q, argmax cos(q, k), and a pull term, minus a weight times cos(q, k), draws it
+nearer. Keys and pool are trained by all tasks, everything else is frozen. So that tasks spread over the pool, training takes argmin
+of (1 - cos(q, k)) h, where h is the slot's share of the usage so far (Wang et al. 2022, "Learning to prompt for continual
+learning"). The query is that of DMPEL's router. Repaired of the official code: there the query's window grows without end, and
+dividing a negative similarity by the usage favours what was used; usage is counted when a task is done, so that a run can be taken
+up again anywhere. Weights do not decay, for that would wear down slots that nobody asked for.
 """
 
 from collections.abc import Mapping, Sequence

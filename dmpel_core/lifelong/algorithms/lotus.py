@@ -1,11 +1,11 @@
 """LOTUS: skills discovered without labels, and a meta-controller that calls them (Wan et al. 2023, "LOTUS: continual imitation learning").
 
 Demonstrations are cut into segments by merging neighbours that look alike; a new task's segments are clustered, and each cluster
-joins the old skill that it resembles or opens a new one. Each skill acts with low-rank factors of its
-own, and a classifier learns which skill acts when. Some demonstrations of each earlier task stay and are replayed.
-What differs: features are the backbone's pictures and not DINOv2's, skills are experts on the common policy and not networks of their
-own, they are told the instruction and no subgoal, and the meta-controller names a skill and no subgoal. Repaired of the official
-code: its schedule is never made, and gradients are clipped before they are unscaled. Weights do not decay, see L2M.
+joins the old skill that it resembles or opens a new one. Each skill acts with low-rank factors of its own, and a classifier learns
+which skill acts when. Some demonstrations of each earlier task stay and are replayed. What differs: features are the backbone's
+pictures and not DINOv2's, skills are experts on the common policy and not networks of their own, they are told the instruction and
+no subgoal, and the meta-controller names a skill and no subgoal. Repaired of the official code: its schedule is never made, and
+gradients are clipped before they are unscaled. Weights do not decay, see L2M.
 """
 
 from collections.abc import Mapping, Sequence

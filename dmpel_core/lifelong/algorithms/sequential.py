@@ -1,8 +1,8 @@
 """Sequential fine-tuning: every task goes on with the weights of the one before, and nothing protects what they knew.
 
-`sequential` trains the whole policy, `frozen` all but both towers (the published comparison calls it FPF). Baselines of LIBERO
-(Liu et al. 2023). The official code compares them with DMPEL under another schedule, one-cycle against constant;
-here all algorithms share theirs.
+`sequential` trains the whole policy, `frozen` all but both towers (the published comparison calls it FPF). Baselines of LIBERO (Liu
+et al. 2023). The official code compares them with DMPEL under another schedule, one-cycle against constant; here all algorithms
+share theirs.
 """
 
 from collections.abc import Mapping, Sequence

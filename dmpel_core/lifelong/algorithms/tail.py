@@ -1,9 +1,9 @@
 """TAIL: one adapter for each task (Liu et al. 2024, "TAIL: task-specific adapters for imitation learning").
 
 An adapter has low-rank factors on the towers and the temporal transformer (the LoRA variant of the paper) and whole copies of the
-proprioception, fusion and head. A new one starts from the one before it with noise of deviation 0.001. `tail_oracle` plays each task
-with its own adapter and must be told which task it is; `tail` plays all with the newest. Repaired of the official code: the noise
-reaches no buffers (there it shifts the text tower's position numbers), and the adapter of a task is really loaded.
+proprioception, fusion and head. A new one starts from the one before it with noise of deviation 0.001. `tail_oracle` plays each
+task with its own adapter and must be told which task it is; `tail` plays all with the newest. Repaired of the official code: the
+noise reaches no buffers (there it shifts the text tower's position numbers), and the adapter of a task is really loaded.
 """
 
 from collections.abc import Mapping, Sequence
