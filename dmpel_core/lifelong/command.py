@@ -51,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", type=numbers, default=numbers("0:10"), help="task numbers in the order in which they are learned")
     parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
     parser.add_argument("--runs", type=Path, default=Path("runs/lifelong"), help="the folders of the runs are below it")
+    parser.add_argument("--note", default="", help="tells runs of one algorithm with other options apart, in folder names and reports")
     parser.add_argument("--processes", type=int, default=2, help="episodes that are played side by side")
     add_setting_arguments(parser, LearnSettings(0, 1200, 16))
     parser.add_argument("--views", type=int, default=LearnSettings.views, help="cached views of each picture: itself and N - 1 changes")
@@ -77,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     files = task_files(arguments.data, plans[0])
     with Rollouts(arguments.processes) as scorer:
         for plan in plans:
-            folder = arguments.runs / f"{plan.suite}-{plan.algorithm}-{plan.learn.seed}"
+            folder = arguments.runs / f"{plan.suite}-{plan.name.replace(' ', '-')}-{plan.learn.seed}"
             show(run_lifelong(plan, library, files, folder, scorer, on_device(plan.learn.precision)), folder)
     return 0
 
@@ -99,7 +100,7 @@ def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
         tuple(name for name in arguments.controls.split(",") if name), arguments.reach, arguments.loss_samples,
     )  # fmt: skip
     options = Options(**{name: getattr(arguments, name) for name in OPTIONS})
-    return Plan(algorithm, arguments.suite, arguments.tasks, learn, options, protocol, arguments.demonstrations)
+    return Plan(algorithm, arguments.suite, arguments.tasks, learn, options, protocol, arguments.demonstrations, arguments.note)
 
 
 def task_files(folders: list[Path], plan: Plan) -> list[list[Path]]:

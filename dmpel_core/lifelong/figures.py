@@ -18,7 +18,7 @@ COLOURS = mpl.colormaps["tab20"]
 
 def label(record: Record) -> str:
     """Return a run's name in a legend."""
-    return f"{record['algorithm']}, seed {record['seed']}"
+    return f"{record['name']}, seed {record['seed']}"
 
 
 def success_matrix(record: Record) -> Figure:

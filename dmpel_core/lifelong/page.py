@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from dmpel_core.experts.manifest import slug
 from dmpel_core.lifelong.figures import forgetting, label, learning_curves, routing, success_matrix
 from dmpel_core.lifelong.intervals import METRICS
 from dmpel_core.lifelong.summary import Row, rows
@@ -39,7 +40,7 @@ def _suite(suite: str, records: Sequence[Mapping[str, Any]], folder: Path) -> st
     def show(figure: Figure, name: str, text: str) -> str:
         return _image(figure, folder / f"{suite}-{name}.png", text)
 
-    named = [(record, f"{record['algorithm']}-{record['seed']}") for record in records]
+    named = [(record, slug(f"{record['name']}-{record['seed']}")) for record in records]
     parts = [
         f"<section><h2>{escape(suite)}</h2>",
         _table(rows(records)),
@@ -62,7 +63,7 @@ def _suite(suite: str, records: Sequence[Mapping[str, Any]], folder: Path) -> st
 def _table(found: Sequence[Row]) -> str:
     head = "".join(f"<th>{name}</th>" for name in HEADS)
     body = "".join(
-        f"<tr><td>{escape(row.algorithm)}</td><td>{', '.join(map(str, row.seeds))}</td><td>{row.tasks}</td>"
+        f"<tr><td>{escape(row.name)}</td><td>{', '.join(map(str, row.seeds))}</td><td>{row.tasks}</td>"
         + "".join(_metric(row, name) for name in METRICS)
         + f"<td>{row.trainable:,}</td><td>{row.stored / 1e6:.1f} MB</td><td>{row.minutes:.0f}</td></tr>"
         for row in found

@@ -1,6 +1,6 @@
 """Draw the records of lifelong runs: one HTML page that needs nothing beside it, and the same figures as PNGs.
 
-Runs of one algorithm on one suite are taken for seeds of it.
+Runs of one name, an algorithm with the note of `dmpel lifelong --note`, on one suite are taken for seeds of it.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from dmpel_core.lifelong.intervals import Counts
 from dmpel_core.lifelong.result import FORMAT
 
 KEYS = (
-    "algorithm", "suite", "seed", "tasks", "success_matrix", "learning_curves", "curve_steps", "episodes", "selection_episodes",
+    "algorithm", "name", "suite", "seed", "tasks", "success_matrix", "learning_curves", "curve_steps", "episodes", "selection_episodes",
     "fwt", "nbt", "auc", "final_success", "intervals", "trainable_parameters", "stored_bytes", "minutes", "routing", "controls",
 )  # fmt: skip
 
@@ -35,16 +35,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def read_records(places: Sequence[Path]) -> list[dict[str, Any]]:
-    """Read the records of runs, sorted by suite, algorithm and seed.
+    """Read the records of runs, sorted by suite, name and seed.
 
     Raises:
         DmpelError: A place holds none, or one that is damaged or of another version, or the same run is there twice.
     """
     records = [read_record(path) for place in places for path in record_files(place)]
-    named = [(record["suite"], record["algorithm"], record["seed"]) for record in records]
+    named = [(record["suite"], record["name"], record["seed"]) for record in records]
     twice = sorted({name for name in named if named.count(name) > 1})
     if twice:
-        raise DmpelError(f"several records of the same run, {twice[0]} (suite, algorithm, seed): give only one of them")
+        raise DmpelError(f"several records of the same run, {twice[0]} (suite, name, seed): give only one of them")
     return [record for _, record in sorted(zip(named, records, strict=True), key=lambda pair: pair[0])]
 
 

@@ -34,6 +34,7 @@ def result(
     record = {
         "format": FORMAT,
         "algorithm": plan.algorithm,
+        "name": plan.name,
         "suite": plan.suite,
         "seed": plan.learn.seed,
         "tasks": [

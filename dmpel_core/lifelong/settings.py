@@ -88,6 +88,7 @@ class Plan:
         options: What the algorithm takes.
         protocol: How it is measured.
         demonstrations: Use only the first of each task.
+        note: Tells runs of one algorithm with other options apart.
     """
 
     algorithm: str
@@ -97,6 +98,12 @@ class Plan:
     options: Options = field(default_factory=Options)
     protocol: Protocol = field(default_factory=Protocol)
     demonstrations: int | None = None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """The algorithm, with the note if there is one."""
+        return f"{self.algorithm} {self.note}".strip()
 
     def record(self) -> dict[str, Any]:
         """Return the plan as the run's JSON keeps it."""

@@ -1,4 +1,4 @@
-"""Several runs of one algorithm as one row of a table."""
+"""Several runs of one name as one row of a table."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from dmpel_core.lifelong.intervals import METRICS, Counts, draws
 
 @dataclass(frozen=True)
 class Row:
-    """One algorithm on one suite.
+    """Runs of one name on one suite.
 
     Attributes:
         suite: Its suite.
-        algorithm: Its name.
+        name: The algorithm, with its note.
         seeds: Of its runs.
         tasks: How many it learned.
         values: Mean of each metric over the runs; None where it has no meaning.
@@ -26,7 +26,7 @@ class Row:
     """
 
     suite: str
-    algorithm: str
+    name: str
     seeds: tuple[int, ...]
     tasks: int
     values: Mapping[str, float | None]
@@ -37,12 +37,12 @@ class Row:
 
 
 def rows(records: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Return a row for each suite and algorithm, those with the largest area first."""
+    """Return a row for each suite and name, those with the largest area first."""
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for record in records:
-        groups.setdefault((record["suite"], record["algorithm"]), []).append(record)
+        groups.setdefault((record["suite"], record["name"]), []).append(record)
     found = [row_of(runs) for runs in groups.values()]
-    return sorted(found, key=lambda row: (row.suite, -(row.values["auc"] or 0.0), row.algorithm))
+    return sorted(found, key=lambda row: (row.suite, -(row.values["auc"] or 0.0), row.name))
 
 
 def row_of(runs: Sequence[Mapping[str, Any]]) -> Row:
@@ -53,7 +53,7 @@ def row_of(runs: Sequence[Mapping[str, Any]]) -> Row:
     bounds = {name: np.percentile(np.mean([draw[name] for draw in drawn], axis=0), (2.5, 97.5)) for name in drawn[0]}
     return Row(
         first["suite"],
-        first["algorithm"],
+        first["name"],
         tuple(record["seed"] for record in runs),
         len(first["tasks"]),
         values,

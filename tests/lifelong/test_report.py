@@ -13,20 +13,21 @@ import pytest
 from PIL import Image
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.lifelong import report
+from dmpel_core.lifelong import peak, report
 from dmpel_core.lifelong.intervals import Counts, draws, intervals
 from dmpel_core.lifelong.player import routing
 from dmpel_core.lifelong.result import figures_of
-from dmpel_core.lifelong.summary import row_of
+from dmpel_core.lifelong.summary import row_of, rows
 
 TASKS = [{"number": number, "instruction": f"put it on <{number}>", "frames": 9, "demonstrations": 1, "data": "ab"} for number in (3, 5)]
 
 
 def record(algorithm: str, seed: int = 0, **changes: Any) -> dict[str, Any]:
     joint = algorithm == "multitask"
-    rows = [[0.5, 1.0]] if joint else [[1.0], [0.5, 1.0]]
+    table = [[0.5, 1.0]] if joint else [[1.0], [0.5, 1.0]]
     values = {
-        "format": 1, "algorithm": algorithm, "suite": "libero_goal", "seed": seed, "tasks": TASKS, "success_matrix": rows,
+        "format": 1, "algorithm": algorithm, "name": algorithm, "suite": "libero_goal", "seed": seed, "tasks": TASKS,
+        "success_matrix": table,
         "learning_curves": [] if joint else [[0.0, 0.8], [0.2, 0.6]], "curve_steps": [0, 10], "episodes": 10, "selection_episodes": 5,
         "trainable_parameters": 1234567, "stored_bytes": 2500000, "minutes": 61.0, "routing": [None, None],
         "controls": {"blank": [0.0, 0.1]},
@@ -155,3 +156,17 @@ def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
         report.read_records(write(tmp_path / "damaged", damaged))
     with pytest.raises(DmpelError, match="not those of 10 episodes"):
         report.read_records(write(tmp_path / "odd", {**record("dmpel"), "success_matrix": [[0.33], [0.5, 1.0]]}))
+
+
+def test_runs_with_other_options_are_rows_of_their_own(tmp_path: Path) -> None:
+    found = report.read_records(write(tmp_path, record("dmpel"), record("dmpel", name="dmpel ratio 0.05"), record("dmpel", 1)))
+    assert [(row.name, row.seeds) for row in rows(found)] == [("dmpel", (0, 1)), ("dmpel ratio 0.05", (0,))]
+
+
+def test_the_peak_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peak, "STATUS", tmp_path / "status")
+    monkeypatch.setattr(peak, "CLEAR", tmp_path)
+    assert peak.peak_bytes() == 0
+    (tmp_path / "status").write_text("Name:\tpython\nVmHWM:\t  2048 kB\nVmRSS:\t  100 kB\n")
+    peak.forget_peak()  # a folder cannot be written to, and that is no fault
+    assert peak.peak_bytes() == 2 * 1024 * 1024
