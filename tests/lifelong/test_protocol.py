@@ -1,6 +1,7 @@
 """A whole run of every algorithm, and what killing it does."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from dmpel_core.lifelong.result import TIMES
 from dmpel_core.lifelong.scoring import Score, Trial
 from dmpel_core.lifelong.settings import Plan
 from dmpel_core.training.run import Run
+from tests.conftest import ROOT
 from tests.lifelong.conftest import PROTOCOL, coins, plan
 
 
@@ -25,6 +27,12 @@ def lasting(record: dict) -> dict:
 def short(name: str, count: int = 2, **learn: object) -> Plan:
     """Return a plan of the first tasks."""
     return replace(plan(name, **learn), tasks=(4, 7, 8)[:count])
+
+
+def documented() -> set[str]:
+    """Return the keys that the page about lifelong runs explains."""
+    page = (ROOT / "docs" / "lifelong.md").read_text(encoding="utf-8").split("## The record")[1].split("\n## ")[0]
+    return {key for line in page.splitlines() if line.startswith("| `") for key in re.findall("`([a-z_]+)`", line.split("|")[1])}
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -40,6 +48,7 @@ def test_every_algorithm_runs_the_sequence_and_leaves_one_record(
     assert record["trainable_parameters"] > 0
     assert record["stored_bytes"] > 0
     assert (record["auc"] is None) == joint
+    assert record.keys() == documented()
     low, high = record["intervals"]["final_success"]
     assert 0 <= low < record["final_success"] + 0.5 < high + 0.5 <= 1.5
 
