@@ -18,6 +18,7 @@ from dmpel_core.lifelong.algorithms.lotus import Lotus
 from dmpel_core.lifelong.algorithms.memory import Memory
 from dmpel_core.lifelong.algorithms.packnet import FREE, PackNet, smallest
 from dmpel_core.lifelong.batch import Source, act, draw, gather
+from dmpel_core.lifelong.choosers import Nearest
 from dmpel_core.lifelong.clusters import k_means, segments
 from dmpel_core.lifelong.stage import mean_loss
 from dmpel_core.lifelong.student import Student, load_student, save_student
@@ -257,3 +258,28 @@ def test_a_student_on_disk_is_the_one_in_memory(name: str, backbone: Policy, tas
     fresh.restore(algorithm.tensors())
     assert same(fresh.tensors(), algorithm.tensors())
     assert save_student(fresh.student(0), tmp_path) == path
+
+
+def test_alone_a_task_is_learned_as_if_there_were_no_others(backbone: Policy, tasks: list[TaskData], tmp_path: Path) -> None:
+    second = teach(begun("single_task", backbone), 2, tasks, tmp_path / "both").student(1)
+    alone = teach(begun("single_task", backbone), 1, tasks[1:], tmp_path / "alone").student(0)
+    assert same(second.slots[0].whole, alone.slots[0].whole)
+
+
+def test_together_all_tasks_are_drawn_from_with_their_own_instructions(backbone: Policy, tasks: list[TaskData]) -> None:
+    lesson = begun("multitask", backbone, batch=12).lesson(0, tasks)
+    batch = lesson.draw(0)
+    assert set(batch.task.tolist()) == {0, 1, 2}
+    for row, task in enumerate(batch.task.tolist()):
+        frames = batch.sequences.index[row]
+        assert torch.equal(batch.joints[row], tasks[task].joints[frames])
+        words = tasks[task].words
+        assert torch.equal(batch.words[task, : words.shape[1]], words[0])
+        assert batch.ends[task] == words.shape[1] - 1
+
+
+def test_the_nearest_key_decides_whatever_its_length() -> None:
+    chooser = Nearest(torch.tensor([[10.0, 0.0], [0.0, 0.1], [-1.0, 0.0]]), torch.tensor([0, 1, 1]), 2, 2)
+    chosen = chooser(torch.tensor([[0.2, 0.1, 9.0], [0.1, 5.0, -9.0], [-3.0, 1.0, 0.0]]))
+    assert chosen.shape == (3, 6, 2)
+    assert chosen[:, 3].tolist() == [[1, 0], [0, 1], [0, 1]]
