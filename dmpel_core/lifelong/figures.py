@@ -40,32 +40,32 @@ def success_matrix(record: Record) -> Figure:
 
 
 def learning_curves(records: Sequence[Record]) -> Figure:
-    """Draw success on each task while it is learned, a panel for each task, with 95 % intervals of the episodes."""
+    """Draw success while a task is learned: the mean over all tasks with 95 % intervals of its episodes, then a panel for each task."""
     shown = [record for record in records if record["learning_curves"]]
-    tasks = [task["number"] for record in shown for task in record["tasks"]]
-    numbers = list(dict.fromkeys(tasks))
-    columns = min(4, max(1, len(numbers)))
-    lines = -(-len(numbers) // columns) or 1
+    numbers = list(dict.fromkeys(task["number"] for record in shown for task in record["tasks"]))
+    columns = min(4, 1 + len(numbers))
+    lines = -(-(1 + len(numbers)) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.4 * lines + 0.6), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False, sharey=True).flat
-    for axes, number in zip(panels, numbers, strict=False):
-        for place, record in enumerate(shown):
-            _curve(axes, record, number, COLOURS(place % 20))
-        axes.set(title=f"task {number}", ylim=(-0.03, 1.03), xlabel="step")
-    for axes in list(panels)[len(numbers) :]:
+    panels = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
+    for place, record in enumerate(shown):
+        colour, curves = COLOURS(place % 20), record["learning_curves"]
+        _mean_curve(panels[0], record, colour)
+        for task, curve in zip(record["tasks"], curves, strict=True):
+            panels[1 + numbers.index(task["number"])].plot(record["curve_steps"], curve, color=colour, marker=".")
+    for axes, name in zip(panels, ["mean over tasks", *(f"task {number}" for number in numbers)], strict=False):
+        axes.set(title=name, ylim=(-0.03, 1.03), xlabel="step")
+    for axes in panels[1 + len(numbers) :]:
         axes.set_visible(False)
     _legend(figure)
     return figure
 
 
-def _curve(axes: Axes, record: Record, number: int, colour: Any) -> None:
-    places = [place for place, task in enumerate(record["tasks"]) if task["number"] == number]
-    if not places:
-        return
-    curve, episodes = record["learning_curves"][places[0]], record["selection_episodes"]
-    bounds = np.array([wilson_interval(round(rate * episodes), episodes) for rate in curve])
-    axes.plot(record["curve_steps"], curve, color=colour, marker=".", label=label(record))
-    axes.fill_between(record["curve_steps"], bounds[:, 0], bounds[:, 1], color=colour, alpha=0.12, linewidth=0)
+def _mean_curve(axes: Axes, record: Record, colour: Any) -> None:
+    curves, steps = np.array(record["learning_curves"]), record["curve_steps"]
+    episodes = record["selection_episodes"] * len(curves)
+    bounds = np.array([wilson_interval(round(rate * episodes), episodes) for rate in curves.mean(0)])
+    axes.plot(steps, curves.mean(0), color=colour, marker=".", label=label(record))
+    axes.fill_between(steps, bounds[:, 0], bounds[:, 1], color=colour, alpha=0.15, linewidth=0)
 
 
 def forgetting(records: Sequence[Record]) -> Figure:
@@ -93,14 +93,14 @@ def routing(record: Record) -> Figure | None:
     shares = np.array([part["share"] for part in played])  # (tasks, groups, slots)
     alike = bool((shares == shares[:, :1]).all())  # what chooses one slot for all groups needs one panel
     panels = ["all groups"] if alike else list(GROUPS)
-    figure = Figure(figsize=(2.6 * min(3, len(panels)) + 0.8, 2.6 * -(-len(panels) // 3)), layout="constrained")
+    figure = Figure(figsize=(max(5, 2.6 * min(3, len(panels)) + 0.8), 2.6 * -(-len(panels) // 3) + 0.4), layout="constrained")
     axes_list = figure.subplots(-(-len(panels) // 3), min(3, len(panels)), squeeze=False).flat
     for group, (axes, name) in enumerate(zip(axes_list, panels, strict=False)):
         picture = axes.imshow(shares[:, group], vmin=0, vmax=1, cmap="magma", aspect="auto")
         axes.set(title=name, xlabel="expert", ylabel="task played")
         axes.set_yticks(range(len(shares)), [str(task["number"]) for task in record["tasks"]])
     figure.colorbar(picture, ax=list(figure.axes), label="share of ticks")
-    figure.suptitle(f"{label(record)}: which expert is the strongest")
+    figure.suptitle(f"{label(record)}: strongest expert")
     return figure
 
 
