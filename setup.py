@@ -93,6 +93,7 @@ setuptools.setup(
             "evaluate = dmpel_core.evaluation.evaluate",
             "export = dmpel_core.inference.export.command",
             "show = dmpel_core.experts.show",
+            "annotate = dmpel_core.skills.command",
             "import-official = dmpel_core.official.import_command",
             "export-official = dmpel_core.official.export_command",
             "simulate = dmpel_ros.simulate",
