@@ -1,0 +1,126 @@
+"""Does this look like anything the library has learned? An alarm from what coefficient replay stores anyway.
+
+Each task's stored queries say how its scenes look to the frozen backbone: the alarm keeps their mean and covariance, and how far a
+query of now lies from them (Mahalanobis). The instruction is compared with the stored ones. Both distances are divided by their
+limits, so that 1 is the border of the familiar. Statistics are made from the replay store when a generation is read; nothing is
+stored beside it but one limit per task, and that only where somebody has calibrated it. Numpy alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+SHRINKAGE = 0.02
+"""Share of the average variance that every direction gets: 2,000 stored queries of one task fill only some of them."""
+UNCALIBRATED = 1.5
+"""Without held-out demonstrations the limit lies this far beyond the strangest query of the task's own memory."""
+LONE_TEXT = 0.3
+"""Limit of the instructions' distance, as a share of a text's length, where there is only one task to tell it from."""
+FEWEST = 20
+"""Stored queries from which on a task has statistics."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is familiar of one task.
+
+    Attributes:
+        name: The expert's.
+        text: Embedding of its instruction, (text_width,).
+        mean: Of its stored queries without the text, (features,).
+        whitening: (features, features), turns the difference from the mean into one of unit covariance.
+        limit: Distance from which on a scene is strange.
+    """
+
+    name: str
+    text: np.ndarray
+    mean: np.ndarray
+    whitening: np.ndarray
+    limit: float
+
+    def distance(self, features: np.ndarray) -> float:
+        """Return the Mahalanobis distance of one query (features,), divided by the root of its width."""
+        white = self.whitening @ (features - self.mean)
+        return float(np.sqrt(white @ white / len(white)))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How strange a tick is; from 1 on, too strange.
+
+    Attributes:
+        task: The known task whose instruction is nearest.
+        instruction: Distance of the instruction from that task's, by its limit.
+        scene: Distance of what is seen and felt from that task's, by its limit.
+    """
+
+    task: str
+    instruction: float
+    scene: float
+
+    @property
+    def strangeness(self) -> float:
+        """The larger of the two."""
+        return max(self.instruction, self.scene)
+
+
+class Alarm:
+    """Tells how strange a query is. Immutable."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        """Know some tasks, at least one."""
+        self.tasks = tuple(tasks)
+        self._texts = np.stack([task.text for task in tasks])
+        self._text_limit = text_limit(self._texts)
+        self._heard: tuple[bytes, int, float] | None = None
+
+    def read(self, query: np.ndarray) -> Reading:
+        """Return how strange a query (text_width + features,) is."""
+        width = self._texts.shape[1]
+        nearest, apart = self._nearest(query[:width])
+        task = self.tasks[nearest]
+        return Reading(task.name, apart / self._text_limit, task.distance(query[width:]) / task.limit)
+
+    def _nearest(self, text: np.ndarray) -> tuple[int, float]:
+        """Return the task of the nearest instruction and its distance, kept while the instruction stays the same."""
+        heard = text.tobytes()
+        if self._heard is None or self._heard[0] != heard:
+            apart = np.linalg.norm(self._texts - text, axis=1)
+            self._heard = (heard, int(apart.argmin()), float(apart.min()))
+        return self._heard[1:]
+
+
+def text_limit(texts: np.ndarray) -> float:
+    """Return how far an instruction may be from a known one: half the way between the two known ones that are nearest."""
+    apart = np.linalg.norm(texts[:, None] - texts, axis=2)
+    between = apart[np.triu_indices(len(texts), 1)]
+    between = between[between > 1e-6]  # several experts may share an instruction
+    return float(between.min() / 2) if len(between) else LONE_TEXT * float(np.linalg.norm(texts[0]))
+
+
+def alarm_of(names: Sequence[str], memories: Sequence[Mapping[str, np.ndarray]], limits: Sequence[float | None]) -> Alarm | None:
+    """Make an alarm from replay memories; tasks with next to none are left out, and without any there is no alarm.
+
+    Args:
+        names: Of the experts.
+        memories: Their coefficient replay, with `text` (text_width,) and `features` (samples, features).
+        limits: Calibrated ones; None for what the memory itself suggests.
+    """
+    tasks = []
+    for name, memory, limit in zip(names, memories, limits, strict=True):
+        if {"text", "features"} <= memory.keys() and len(memory["features"]) >= FEWEST:
+            tasks.append(familiar(name, memory["text"], memory["features"], limit))
+    return Alarm(tasks) if tasks else None
+
+
+def familiar(name: str, text: np.ndarray, features: np.ndarray, limit: float | None = None) -> Task:
+    """Return the statistics of one task's stored queries (samples, features)."""
+    mean = features.mean(0)
+    values, vectors = np.linalg.eigh(np.cov(features, rowvar=False))
+    values = np.maximum(values, 0) + SHRINKAGE * values.mean()
+    whitening = (vectors / np.sqrt(values)).T.astype(np.float32)
+    task = Task(name, text, mean, whitening, 1.0)
+    if limit is None:
+        limit = UNCALIBRATED * max(task.distance(row) for row in features)
+    return Task(name, text, mean, whitening, limit)
