@@ -98,6 +98,7 @@ setuptools.setup(
             "coverage = dmpel_core.admission.coverage",
             "prune = dmpel_core.admission.prune",
             "annotate = dmpel_core.skills.command",
+            "alarm = dmpel_core.skills.alarm_command",
             "import-official = dmpel_core.official.import_command",
             "export-official = dmpel_core.official.export_command",
             "simulate = dmpel_ros.simulate",

@@ -81,8 +81,8 @@ class Report:
         yield f"{'task':50} {'contexts':>8} {'coefficients':>12} {'switched':>8} {'action':>7}"
         for drift in self.drifts:
             cells = f"{drift.contexts:8} {_cell(drift.coefficient):>12} {_cell(drift.switched):>8} {_cell(drift.action):>7}"
-            broken = drift.exceeds(limits)
-            yield f"{drift.task[:50]:50} {cells}" + (f"  too much: {', '.join(broken)}" if broken else "") + (drift.note and f"  {drift.note}")
+            broken = f"  too much: {', '.join(drift.exceeds(limits))}" if drift.exceeds(limits) else ""
+            yield f"{drift.task[:50]:50} {cells}{broken}  {drift.note}".rstrip()
         yield f"{'at most':50} {'':8} {limits.coefficient:12.3f} {limits.switched:8.3f} {limits.action:7.3f}"
 
 

@@ -98,5 +98,3 @@ def _leaving(library: Library, shares: np.ndarray, names: list[str], below: floa
     if len(leaving) == len(known) and known:
         raise DmpelError(f"this would take out all {len(known)} experts; name fewer, or a smaller --below")
     return leaving
-
-

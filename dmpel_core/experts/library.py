@@ -30,7 +30,8 @@ from dmpel_core.experts.tensors import Tensors, check_factors, pack, unpack
 
 __all__ = [
     "Expert", "Library", "LibraryError", "Limits", "Module", "NewExpert",
-    "add_expert", "add_experts", "create_library", "generations", "keep_beside", "keep_experts", "keep_graphs", "open_library", "read_library", "select_generation",
+    "add_expert", "add_experts", "create_library", "generations", "keep_beside", "keep_experts", "keep_graphs", "open_library",
+    "read_library", "select_generation",
 ]  # fmt: skip
 
 

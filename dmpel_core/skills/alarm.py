@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SHRINKAGE = 0.02
+from dmpel_core.experts.library import Library
+
+SHRINKAGE = 0.005
 """Share of the average variance that every direction gets: 2,000 stored queries of one task fill only some of them."""
 UNCALIBRATED = 1.5
 """Without held-out demonstrations the limit lies this far beyond the strangest query of the task's own memory."""
@@ -99,6 +101,23 @@ def text_limit(texts: np.ndarray) -> float:
     return float(between.min() / 2) if len(between) else LONE_TEXT * float(np.linalg.norm(texts[0]))
 
 
+def library_alarm(library: Library) -> Alarm | None:
+    """Return a generation's alarm with the limits that were calibrated for it; None where no task has a replay memory.
+
+    Raises:
+        LibraryError: A file is damaged.
+    """
+    limits = library.alarm()
+    known = [limits.get(limit_name(expert.factors.sha256)) for expert in library.experts]
+    memories = [library.replay(index) for index in range(len(library.experts))]
+    return alarm_of([expert.name for expert in library.experts], memories, [None if limit is None else float(limit[0]) for limit in known])
+
+
+def limit_name(factors_sha256: str) -> str:
+    """Return the name of a task's limit in a library: that of its expert's factors, which never change."""
+    return factors_sha256[:32]
+
+
 def alarm_of(names: Sequence[str], memories: Sequence[Mapping[str, np.ndarray]], limits: Sequence[float | None]) -> Alarm | None:
     """Make an alarm from replay memories; tasks with next to none are left out, and without any there is no alarm.
 
@@ -124,3 +143,23 @@ def familiar(name: str, text: np.ndarray, features: np.ndarray, limit: float | N
     if limit is None:
         limit = UNCALIBRATED * max(task.distance(row) for row in features)
     return Task(name, text, mean, whitening, limit)
+
+
+class Debounce:
+    """Turns a strangeness per tick into an alarm: raised after some strange ticks in a row, cleared after as many familiar ones."""
+
+    def __init__(self, ticks: int) -> None:
+        """Wait for `ticks` in a row."""
+        self._ticks, self._streak = max(1, ticks), 0
+        self.raised = False
+
+    def __call__(self, strange: bool) -> bool:
+        """Take the word on one tick and return whether the alarm is raised."""
+        self._streak = self._streak + 1 if strange != self.raised else 0
+        if self._streak >= self._ticks:
+            self.raised, self._streak = strange, 0
+        return self.raised
+
+    def reset(self) -> None:
+        """Begin again, without an alarm."""
+        self.raised, self._streak = False, 0
