@@ -99,6 +99,7 @@ setuptools.setup(
             "prune = dmpel_core.admission.prune",
             "annotate = dmpel_core.skills.command",
             "alarm = dmpel_core.skills.alarm_command",
+            "heads = dmpel_core.training.heads",
             "import-official = dmpel_core.official.import_command",
             "export-official = dmpel_core.official.export_command",
             "simulate = dmpel_ros.simulate",

@@ -7,7 +7,7 @@ stored beside it but one limit per task, and that only where somebody has calibr
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -101,16 +101,33 @@ def text_limit(texts: np.ndarray) -> float:
     return float(between.min() / 2) if len(between) else LONE_TEXT * float(np.linalg.norm(texts[0]))
 
 
-def library_alarm(library: Library) -> Alarm | None:
+def library_alarm(library: Library, known: dict[str, Task] | None = None) -> Alarm | None:
     """Return a generation's alarm with the limits that were calibrated for it; None where no task has a replay memory.
+
+    Args:
+        library: The generation.
+        known: Tasks of earlier calls by the hash of their memory; what is new is put there, what this generation lacks is dropped.
 
     Raises:
         LibraryError: A file is damaged.
     """
-    limits = library.alarm()
-    known = [limits.get(limit_name(expert.factors.sha256)) for expert in library.experts]
-    memories = [library.replay(index) for index in range(len(library.experts))]
-    return alarm_of([expert.name for expert in library.experts], memories, [None if limit is None else float(limit[0]) for limit in known])
+    before, limits = dict(known or {}), library.alarm()
+    found: dict[str, Task] = {}
+    for index, expert in enumerate(library.experts):
+        key = expert.replay.sha256
+        task = before.get(key) or familiar(expert.name, library.replay(index))
+        if task is not None:
+            found[key] = task
+    if known is not None:
+        known.clear()
+        known.update(found)
+    tasks = [_limited(found[expert.replay.sha256], limits.get(limit_name(expert.factors.sha256)))
+             for expert in library.experts if expert.replay.sha256 in found]  # fmt: skip
+    return Alarm(tasks) if tasks else None
+
+
+def _limited(task: Task, limit: np.ndarray | None) -> Task:
+    return task if limit is None else replace(task, limit=float(limit[0]))
 
 
 def limit_name(factors_sha256: str) -> str:
@@ -118,31 +135,16 @@ def limit_name(factors_sha256: str) -> str:
     return factors_sha256[:32]
 
 
-def alarm_of(names: Sequence[str], memories: Sequence[Mapping[str, np.ndarray]], limits: Sequence[float | None]) -> Alarm | None:
-    """Make an alarm from replay memories; tasks with next to none are left out, and without any there is no alarm.
-
-    Args:
-        names: Of the experts.
-        memories: Their coefficient replay, with `text` (text_width,) and `features` (samples, features).
-        limits: Calibrated ones; None for what the memory itself suggests.
-    """
-    tasks = []
-    for name, memory, limit in zip(names, memories, limits, strict=True):
-        if {"text", "features"} <= memory.keys() and len(memory["features"]) >= FEWEST:
-            tasks.append(familiar(name, memory["text"], memory["features"], limit))
-    return Alarm(tasks) if tasks else None
-
-
-def familiar(name: str, text: np.ndarray, features: np.ndarray, limit: float | None = None) -> Task:
-    """Return the statistics of one task's stored queries (samples, features)."""
+def familiar(name: str, memory: Mapping[str, np.ndarray]) -> Task | None:
+    """Return what a replay memory, with `text` (text_width,) and `features` (samples, features), says of its task; None of next to none."""
+    if not {"text", "features"} <= memory.keys() or len(memory["features"]) < FEWEST:
+        return None
+    features = memory["features"]
     mean = features.mean(0)
     values, vectors = np.linalg.eigh(np.cov(features, rowvar=False))
     values = np.maximum(values, 0) + SHRINKAGE * values.mean()
-    whitening = (vectors / np.sqrt(values)).T.astype(np.float32)
-    task = Task(name, text, mean, whitening, 1.0)
-    if limit is None:
-        limit = UNCALIBRATED * max(task.distance(row) for row in features)
-    return Task(name, text, mean, whitening, limit)
+    task = Task(name, memory["text"], mean, (vectors / np.sqrt(values)).T.astype(np.float32), 1.0)
+    return replace(task, limit=UNCALIBRATED * max(task.distance(row) for row in features))
 
 
 class Debounce:
