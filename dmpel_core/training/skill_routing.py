@@ -102,4 +102,3 @@ def prior_for(akin: Sequence[bool], top_k: int) -> Tensor:
     """Return the coefficients (6, experts) that a new task starts with: the new expert's and those of its skill's, 1 / k each."""
     chosen = torch.tensor([*akin, True], dtype=torch.float32) / top_k
     return chosen.expand(6, -1)
-
