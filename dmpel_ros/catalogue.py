@@ -16,6 +16,9 @@ class Catalogue(Protocol):
     def parent(self, library: Path, generation: int) -> int | None:
         """Return the generation that one was made from."""
 
+    def admit(self, running: tuple[Path, int], candidate: tuple[Path, int]) -> None:
+        """Let a generation, of a library and a number, follow the running one; raise where it would change how old tasks are done."""
+
     def contents(self, library: Path) -> dict[str, Any]:
         """Return, as JSON, the generations and the experts of each."""
 
@@ -31,6 +34,14 @@ class LibraryCatalogue:
     def parent(self, library: Path, generation: int) -> int | None:
         """Read and check the generation."""
         return read_library(library, generation).parent
+
+    def admit(self, running: tuple[Path, int], candidate: tuple[Path, int]) -> None:
+        """Send the contexts of old tasks through it."""
+        from dmpel_core.admission.gate import admit  # only a node that may load needs them
+        from dmpel_core.admission.probe import lazily
+
+        coming = read_library(*candidate)
+        admit(read_library(*running), coming, actions=lazily(coming))
 
     def contents(self, library: Path) -> dict[str, Any]:
         """Read and check every generation."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from dmpel_core.admission.gate import examine
 from dmpel_core.admission.places import library_at
-from dmpel_core.admission.verify import prober
+from dmpel_core.admission.probe import lazily
 from dmpel_core.experts.library import Library
 
 
@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     first, second = library_at(arguments.first), library_at(arguments.second)
     print("\n".join(differences(first, second)))
     if first.manifest.backbone.sha256 == second.manifest.backbone.sha256:
-        print("\n".join(examine(first, second, None, prober(second)).table()))
+        print("\n".join(examine(first, second, None, lazily(second)).table()))
     return 0
 
 

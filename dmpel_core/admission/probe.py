@@ -4,6 +4,7 @@ Replay memories hold no pictures, so what is seen is the same noise for all. The
 those of the task, and both sides of the comparison see the same: what differs is what the coefficients make of it.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -53,3 +54,17 @@ class Prober:
         work.encode()
         logits, mean, _ = work.act(0)
         return mean[logits.argmax(), 0, :6].copy()
+
+
+def lazily(library: Library) -> Callable[[Contexts, np.ndarray], float] | None:
+    """Return what measures a generation's actions and opens it at first use; None for a library without experts or graphs."""
+    if not (library.experts and library.manifest.graphs):
+        return None
+    opened: list[Prober] = []
+
+    def measure(contexts: Contexts, now: np.ndarray) -> float:
+        if not opened:
+            opened.append(Prober(library))
+        return opened[0](contexts, now)
+
+    return measure

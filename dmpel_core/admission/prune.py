@@ -13,7 +13,7 @@ import numpy as np
 
 from dmpel_core.admission.contexts import PARTS, contexts_of
 from dmpel_core.admission.gate import examine
-from dmpel_core.admission.verify import prober
+from dmpel_core.admission.probe import lazily
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, keep_experts, read_library
 from dmpel_core.experts.tensors import Tensors
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not leaving:
         return 0
     pruned = prune(library, [index for index in range(len(library.experts)) if index not in leaving])
-    report = examine(library, pruned, None, prober(pruned))
+    report = examine(library, pruned, None, lazily(pruned))
     print("\n".join(report.table()))
     saved = sum(library.experts[index].factors.bytes + library.experts[index].replay.bytes for index in leaving)
     print(f"generation {pruned.generation} has {len(pruned.experts)} experts, {saved / 1e6:.1f} MB less to load; "

@@ -8,7 +8,7 @@ import argparse
 
 from dmpel_core.admission.gate import Limits, examine
 from dmpel_core.admission.places import library_at
-from dmpel_core.admission.probe import Prober
+from dmpel_core.admission.probe import lazily
 from dmpel_core.experts.library import Library, read_library
 
 DEFAULT = Limits()
@@ -34,15 +34,10 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{library.path}: generation {library.generation}, {len(library.experts)} experts, every file is whole")
     against = library_at(arguments.against) if arguments.against else _parent(library)
     limits = Limits(arguments.max_coefficient_drift, arguments.max_switched, arguments.max_action_drift)
-    report = examine(against, library, limits, prober(library))
+    report = examine(against, library, limits, lazily(library))
     print("\n".join(report.table()))
     print(f"refused: {len(report.refused)} tasks change too much" if report.refused else "admitted")
     return 1 if report.refused else 0
-
-
-def prober(library: Library) -> Prober | None:
-    """Return what measures actions, None for a library without experts or graphs."""
-    return Prober(library) if library.experts and library.manifest.graphs else None
 
 
 def _parent(library: Library) -> Library:

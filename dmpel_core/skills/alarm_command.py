@@ -26,7 +26,7 @@ TICKS, FREQUENCY = 10, 20.0
 """Strange ticks in a row that raise an alarm: half a second at 20 Hz."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Run:
     """One demonstration as the alarm sees it: its instruction, the embedding of that, and its queries without it."""
 
