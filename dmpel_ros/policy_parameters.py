@@ -47,7 +47,7 @@ ENGINE = (
     ),
     Parameter("most_change", 0.0, "Largest change of a coefficient from one routing to the next; 0.0 for any.", 0.0, 2.0, read_only=True),
     Parameter("alarm", "report", "What an unknown task or scene leads to: off, report on ~/alarm, or hold until ~/clear.", read_only=True),
-    Parameter("alarm_ticks", 10, "Strange ticks in a row that raise the alarm, and familiar ones that end it.", 1, 10_000, read_only=True),
+    Parameter("alarm_ticks", 20, "Strange ticks in a row that raise the alarm, and familiar ones that end it.", 1, 10_000, read_only=True),
 )
 
 LIFECYCLE = (

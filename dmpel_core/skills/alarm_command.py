@@ -22,8 +22,8 @@ from dmpel_core.skills.calibration import auroc, detect, false_alarms, limit_for
 from dmpel_core.skills.queries import Asker
 from dmpel_core.skills.results import keep
 
-TICKS, FREQUENCY = 10, 20.0
-"""Strange ticks in a row that raise an alarm: half a second at 20 Hz."""
+TICKS, FREQUENCY = 20, 20.0
+"""Strange ticks in a row that raise an alarm: a second at 20 Hz."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,8 @@
 """Limits for the alarm from held-out episodes, and figures of how well it tells the strange from the familiar. Pure numpy.
 
 An episode's false alarm is decided by one number: the largest value that all of a few ticks in a row exceed. Such maxima of blocks
-follow a Gumbel distribution (Gumbel 1958), which is fitted by its moments, so that a limit for one false alarm an hour can be
-read from less than an hour of episodes.
+of a quantity with heavy tails follow a Frechet distribution, so their logarithms follow Gumbel's (Gumbel 1958). It is fitted by its
+moments, and a limit for one false alarm an hour can be read from less than an hour of episodes.
 """
 
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ def limit_for(episodes: Sequence[np.ndarray], ticks: int, per_hour: float, frequ
         per_hour: The false alarms that are put up with [1/h].
         frequency: Ticks a second [Hz].
     """
-    maxima = np.array([worst(scores, ticks) for scores in episodes])
+    maxima = np.log([max(worst(scores, ticks), 1e-9) for scores in episodes])
     hours = np.mean([len(scores) for scores in episodes]) / frequency / 3600
     chance = min(0.5, per_hour * hours)
     if len(maxima) < FEWEST:
-        return float(1.5 * maxima.max())
+        return float(1.5 * np.exp(maxima.max()))
     scale = max(float(maxima.std(ddof=1)), 1e-9) * np.sqrt(6) / np.pi
     place = float(maxima.mean()) - EULER * scale
-    return float(max(place - scale * np.log(-np.log1p(-chance)), maxima.max()))
+    return float(np.exp(max(place - scale * np.log(-np.log1p(-chance)), maxima.max())))
 
 
 def auroc(familiar: np.ndarray, strange: np.ndarray) -> float:

@@ -104,7 +104,7 @@ def test_the_engine_is_loaded_as_the_parameters_say_and_catches_up_after_each_ac
     node = make(threads=2, engine="onnx", route_every=5)
     node._on_instruction(String(data="put it there"))
     asked = {"threads": 2, "engine": "onnx", "provider": "auto", "route_every": 5, "route_after": False}
-    calm = {"hysteresis": 0.0, "most_change": 0.0, "alarm": "report", "alarm_ticks": 10}
+    calm = {"hysteresis": 0.0, "most_change": 0.0, "alarm": "report", "alarm_ticks": 20}
     assert node._parts.engine.wanted == asked | calm
     give(node)
     node.step()

@@ -32,7 +32,7 @@ class Drawing:
             self.place = start + (np.array([x, y, z]) - start) * step / ticks
         return self
 
-    def fingers(self, phase: str, closing: bool, opening: float, ticks: int = 8) -> "Drawing":  # noqa: FBT001
+    def fingers(self, phase: str, closing: bool, opening: float, ticks: int = 8) -> "Drawing":
         """Close or open the fingers."""
         self.closing = closing
         for _ in range(ticks):
