@@ -26,8 +26,8 @@ AWAY, RETREATED = 0.008, 0.12
 """Having let go, a hand that moved so far [m] draws back, and so far is on its way to the next thing."""
 SHORTEST = 3
 """Ticks; fingers that close for less have not gripped."""
-FIST = {"close": "close", "turn": "turn", "push": "push", "open": "open"}
-"""What a closed, empty hand does, by the task's skill; with another skill it has missed its grasp."""
+FIST = frozenset({"close", "turn", "push", "open"})
+"""Skills that a closed, empty hand may do, in the phase of the same name; with another skill it has missed its grasp."""
 
 
 def annotate(motion: Motion, skill: str) -> np.ndarray:
@@ -46,7 +46,7 @@ def annotate(motion: Motion, skill: str) -> np.ndarray:
         if end - start < SHORTEST:
             continue
         if _is_fist(motion, start, end):
-            parts = _fist(motion, start, end, skill)
+            parts = _fist(motion, start, end, skill) if skill in FIST else [("grasp", _approach(motion, free, start))]
         else:
             parts = [("grasp", _approach(motion, free, start)), *_grip(motion, start, end)]
             if parts[-1][0] == "turn":
@@ -75,16 +75,14 @@ def _is_fist(motion: Motion, start: int, end: int) -> bool:
 
 def _fist(motion: Motion, start: int, end: int, skill: str) -> list[tuple[str, int]]:
     """Return what a closed, empty hand did, each phase with where it begins: it reached for something, and then moved it."""
-    if skill not in FIST:
-        return [("grasp", _approach(motion, start - 1, start)), ("reach", end)]
     if motion.yielding is not None:
         begun = np.abs(motion.yielding - motion.yielding[start]) > STILL
-        return [("reach", start), (FIST[skill], start + int(np.argmax(begun)) if begun.any() else end)]
+        return [("reach", start), (skill, start + int(np.argmax(begun)) if begun.any() else end)]
     offset = motion.position[start:end] - motion.position[end - 1]
     way = offset[since(np.linalg.norm(offset, axis=1) < 2 * SPOT)]
     along = way / max(float(np.linalg.norm(way)), 1e-9)
     aside = np.linalg.norm(offset - np.outer(offset @ along, along), axis=1)
-    return [("reach", start), (FIST[skill], start + since(aside < BESIDE))]
+    return [("reach", start), (skill, start + since(aside < BESIDE))]
 
 
 def _grip(motion: Motion, start: int, end: int) -> list[tuple[str, int]]:

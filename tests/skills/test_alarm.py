@@ -15,7 +15,7 @@ from tests.skills.small import WIDTH, context
 
 
 def task(number: int) -> dict[str, np.ndarray]:
-    queries = context(number, 64).numpy()
+    queries = context(number, 400).numpy()
     return {"text": queries[0, :WIDTH], "features": queries[:, WIDTH:]}
 
 

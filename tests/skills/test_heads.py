@@ -22,7 +22,7 @@ from tests.skills.arguments import run
 WIDTH = TINY.router_hidden + TINY.width
 
 
-def data(seed: int, count: int = 600) -> HeadData:
+def data(seed: int, count: int = 2000) -> HeadData:
     """Return ticks whose latent numbers hold the answers, stretched, shifted and hidden among noise."""
     rng = np.random.default_rng(seed)
     skill, phase = rng.integers(2, size=count), rng.integers(4, size=count)
@@ -32,7 +32,7 @@ def data(seed: int, count: int = 600) -> HeadData:
 
 
 def test_heads_learn_what_the_latent_numbers_hold() -> None:
-    heads = Heads(train(data(0), 20, 0), 10, 6)
+    heads = Heads(train(data(0), 40, 0), 10, 6)
     figures = measure(heads, data(1))
     assert figures["phase_accuracy"] > 0.95
     assert figures["skill_accuracy"] > 0.95
