@@ -15,7 +15,8 @@ from dmpel_core.admission.contexts import PARTS, contexts_of
 from dmpel_core.admission.gate import examine
 from dmpel_core.admission.probe import lazily
 from dmpel_core.errors import DmpelError
-from dmpel_core.experts.library import Library, keep_experts, read_library
+from dmpel_core.experts.keeping import keep_experts
+from dmpel_core.experts.library import Library, read_library
 from dmpel_core.experts.tensors import Tensors
 
 

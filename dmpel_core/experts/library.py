@@ -8,8 +8,8 @@
       routers/0003.safetensors        one per generation
       replay/0003.safetensors         coefficient replay memory of that task
       heads/0003-0123456789abcdef.safetensors  what a generation tells beside acting, where it was trained
-    alarm/0003-0123456789abcdef.safetensors  the alarm's limits, where they were calibrated
-    graphs/act-0123456789abcdef.onnx   the policy as ONNX graphs, named by their hash; structure only, no weight is in them
+      alarm/0003-0123456789abcdef.safetensors  the alarm's limits, where they were calibrated
+      graphs/act-0123456789abcdef.onnx   the policy as ONNX graphs, named by their hash; structure only, no weight is in them
 
 numpy, safetensors and JSON only: neither torch, nor a simulator, nor ROS. Renaming `manifest.json` is the one step that makes
 a generation exist, so a crash leaves the old one whole. A generation without experts is numbered 0.
@@ -30,8 +30,7 @@ from dmpel_core.experts.tensors import Tensors, check_factors, pack, unpack
 
 __all__ = [
     "Expert", "Library", "LibraryError", "Limits", "Module", "NewExpert",
-    "add_expert", "add_experts", "create_library", "generations", "keep_beside", "keep_experts", "keep_graphs", "open_library",
-    "read_library", "select_generation",
+    "add_expert", "add_experts", "create_library", "generations", "keep_graphs", "open_library", "read_library", "select_generation",
 ]  # fmt: skip
 
 
@@ -246,60 +245,9 @@ def add_experts(library: Library, experts: Sequence[NewExpert], router: Mapping[
             memory = write_file(root, f"replay/{number:04d}.safetensors", replay)
             added.append(Expert(expert.name, expert.instructions, expert.skill, stored, memory, dict(expert.provenance)))
         stored = write_file(root, f"routers/{number:04d}.safetensors", routing)
-        _commit(root, replace(_bare(library.manifest), generation=number, parent=library.generation,
+        _commit(root, replace(bare(library.manifest), generation=number, parent=library.generation,
                               router=stored, experts=(*library.experts, *added)), limits)  # fmt: skip
     return read_library(root, number, limits)
-
-
-def keep_experts(
-    library: Library, kept: Sequence[int], router: Mapping[str, np.ndarray], replays: Sequence[Mapping[str, np.ndarray]]
-) -> Library:
-    """Write the next generation with some of the experts only; the others' files stay for the generations that name them.
-
-    Args:
-        library: The generation to build on.
-        kept: Which experts, in their order.
-        router: The router for these.
-        replays: Their coefficient replay memories, numbered as they are now.
-
-    Raises:
-        LibraryError: A tensor is malformed, or another process writes to the library.
-    """
-    root, owner, limits = library.path, library.manifest.backbone.sha256, library.limits
-    memories = [_checked(tensors, f"replay of expert {index}", owner, limits) for index, tensors in zip(kept, replays, strict=True)]
-    routing = _checked(router, "router of the experts that stay", owner, limits)
-    with writing(root):
-        number = max(generations(root, limits)) + 1
-        experts = []
-        for index, memory in zip(kept, memories, strict=True):
-            stored = write_file(root, f"replay/{number:04d}-{slug(library.experts[index].name)}.safetensors", memory)
-            experts.append(replace(library.experts[index], replay=stored))
-        stored = write_file(root, f"routers/{number:04d}.safetensors", routing)
-        _commit(root, replace(_bare(library.manifest), generation=number, parent=library.generation,
-                              router=stored, experts=tuple(experts)), limits)  # fmt: skip
-    return read_library(root, number, limits)
-
-
-def keep_beside(library: Library, kind: str, tensors: Mapping[str, np.ndarray]) -> Library:
-    """Put tensors beside a generation's router: its auxiliary heads, or the limits of its alarm. Nothing else of it changes.
-
-    Args:
-        library: The generation that they belong to.
-        kind: `heads` or `alarm`.
-        tensors: What a reader gets from the method of that name.
-
-    Raises:
-        LibraryError: A tensor is malformed, or another process writes to the library.
-    """
-    root, limits = library.path, library.limits
-    data = _checked(tensors, kind, library.manifest.backbone.sha256, limits)
-    with writing(root):
-        place = f"{kind}/{library.generation:04d}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
-        manifest = replace(_manifest(root, library.generation, limits), **{kind: write_file(root, place, data)})
-        current = _manifest(root, None, limits).generation == library.generation
-        for name in ("manifest.json",) * current + _kept(root, library.generation):
-            write_file(root, name, to_text(manifest))
-    return read_library(root, library.generation, limits)
 
 
 def select_generation(path: str | os.PathLike[str], generation: int, limits: Limits | None = None) -> Library:
@@ -337,7 +285,7 @@ def keep_graphs(path: str | os.PathLike[str], graphs: Mapping[str, bytes], limit
     return read_library(root, None, limits)
 
 
-def _bare(manifest: Manifest) -> Manifest:
+def bare(manifest: Manifest) -> Manifest:
     """Return a manifest without the heads, which belong to one router. The alarm's limits belong to tasks and stay."""
     return replace(manifest, heads=None)
 

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from dmpel_core.data.hdf5 import list_demonstrations, read_demonstration, read_task
 from dmpel_core.errors import DmpelError
-from dmpel_core.experts.library import Library, keep_beside, read_library
+from dmpel_core.experts.keeping import keep_beside
+from dmpel_core.experts.library import Library, read_library
 from dmpel_core.skills.alarm import Alarm, Task, library_alarm, limit_name
 from dmpel_core.skills.calibration import auroc, detect, false_alarms, limit_for
 from dmpel_core.skills.queries import Asker

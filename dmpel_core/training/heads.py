@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dmpel_core.experts.library import keep_beside, open_library, read_library
+from dmpel_core.experts.keeping import keep_beside
+from dmpel_core.experts.library import open_library, read_library
 from dmpel_core.inference.onnx_engine import OnnxEngine
 from dmpel_core.skills.heads import OTHERS, Heads
 from dmpel_core.skills.results import keep

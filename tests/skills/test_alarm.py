@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.experts.library import Library, keep_beside, read_library
+from dmpel_core.experts.keeping import keep_beside
+from dmpel_core.experts.library import Library, read_library
 from dmpel_core.skills import alarm_command
 from dmpel_core.skills.alarm import Alarm, Debounce, familiar, library_alarm, limit_name, text_limit
 from dmpel_core.skills.alarm_command import Run, calibrate, measure

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.experts.library import Library, LibraryError, add_expert, keep_beside, read_library
+from dmpel_core.experts.keeping import keep_beside
+from dmpel_core.experts.library import Library, LibraryError, add_expert, read_library
 from dmpel_core.inference import Savings
 from dmpel_core.inference.calm import Calm
 from dmpel_core.inference.onnx_engine import OnnxEngine
