@@ -8,9 +8,10 @@ import torch
 
 from dmpel_core.experts.library import Library, read_library
 from dmpel_core.experts.replay import ReplayMemory
+from dmpel_core.policy.policy import Policy
 from dmpel_core.skills import command
 from dmpel_core.skills.labels import best_labels
-from dmpel_core.skills.vocabulary import SkillError
+from dmpel_core.skills.vocabulary import PHASES, SkillError
 from dmpel_core.training import skill_routing
 from dmpel_core.training.features import feature_set
 from dmpel_core.training.learn import learn
@@ -23,8 +24,6 @@ from tests.skills.test_labels import write
 
 
 def test_the_phases_are_those_asked_for_and_the_control_has_the_same_ones_in_another_order(tmp_path: Path) -> None:
-    from dmpel_core.skills.vocabulary import PHASES
-
     path = write(tmp_path / "task_demo.hdf5", PHASES)
     true = phases_for([path], None, "true", 0)
     assert len(true) == 2 * len(phases_for([path], 1, "true", 0))
@@ -48,7 +47,7 @@ def test_a_new_task_begins_with_its_own_expert_and_those_of_its_skill() -> None:
 
 
 def test_a_pretrained_router_gives_old_contexts_their_coefficients_and_new_ones_the_prior(
-    policy: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(skill_routing, "STEPS", 150)
     data = feature_set(policy, "open the drawer", [noise(seed, 12) for seed in range(2)], 1, 0, tmp_path, "key")
@@ -63,7 +62,7 @@ def test_a_pretrained_router_gives_old_contexts_their_coefficients_and_new_ones_
 
 
 def test_learning_with_skills_is_noted_and_without_them_is_as_before(
-    policy: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(skill_routing, "STEPS", 3)
     monkeypatch.setenv("DMPEL_CACHE", str(tmp_path / "cache"))
