@@ -22,7 +22,6 @@ def test_what_coefficient_replay_made_is_admitted_with_little_drift(taught: Libr
     assert all(drift.coefficient < 0.25 and drift.switched == 0 and drift.action < 0.03 for drift in report.drifts)
 
 
-@pytest.mark.fault
 def test_a_router_trained_on_wrong_labels_is_refused_with_the_table(own: Library) -> None:
     spoilt = spoil(own)
     with pytest.raises(GateError, match=r"'task 0', 'task 1'.*is done: learn it again with coefficient replay") as refusal:
@@ -30,7 +29,6 @@ def test_a_router_trained_on_wrong_labels_is_refused_with_the_table(own: Library
     assert "too much: coefficient, switched" in str(refusal.value)
 
 
-@pytest.mark.fault
 def test_wild_factors_of_a_new_expert_are_refused_for_what_they_do_to_old_actions(own: Library) -> None:
     parent = select_generation(own.path, 2)
     router = router_for([memory(task, 3) for task in range(3)], 3, exact=0.1)  # the new expert is mixed in everywhere

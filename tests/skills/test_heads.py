@@ -72,7 +72,6 @@ def test_what_is_told_are_probabilities_and_bounded_numbers() -> None:
     assert (told.progress, told.event) == (pytest.approx(0.0, abs=1e-9), LATEST)
 
 
-@pytest.mark.fault
 @pytest.mark.parametrize(
     ("change", "fault"),
     [

@@ -112,7 +112,6 @@ def test_comparing_needs_the_experts_phases(tmp_path: Path) -> None:
         run(command, str(write(tmp_path / "task_demo.hdf5", ())), "--compare")
 
 
-@pytest.mark.fault
 def test_labels_without_names_and_unknown_skills_are_refused(file: Path) -> None:
     with h5py.File(file, "r+") as opened:
         opened["data/demo_0/phases"].attrs["names"] = ["reach"]
