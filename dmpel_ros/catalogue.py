@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from dmpel_core.experts.library import generations, read_library
+from dmpel_core.experts.library import generations, open_library, read_library
 
 
 class Catalogue(Protocol):
@@ -40,8 +40,8 @@ class LibraryCatalogue:
         from dmpel_core.admission.gate import admit  # only a node that may load needs them
         from dmpel_core.admission.probe import lazily
 
-        coming = read_library(*candidate)
-        admit(read_library(*running), coming, actions=lazily(coming))
+        coming = open_library(*candidate)
+        admit(open_library(*running), coming, actions=lazily(coming))  # of what runs only memories are read: the rest may be damaged
 
     def contents(self, library: Path) -> dict[str, Any]:
         """Read and check every generation."""

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from typing import Any
 
 from dmpel_core.admission.gate import examine
 from dmpel_core.admission.places import library_at
@@ -28,7 +29,7 @@ def differences(first: Library, second: Library) -> Iterator[str]:
     """Yield a line for each part that is not the same."""
     yield f"first   {first.path} generation {first.generation}"
     yield f"second  {second.path} generation {second.generation}"
-    parts = {
+    parts: dict[str, list[Any]] = {
         "backbone": [library.manifest.backbone.sha256[:16] for library in (first, second)],
         "router": [library.manifest.router.sha256[:16] if library.manifest.router else "none" for library in (first, second)],
         "policy": [dict(library.policy) for library in (first, second)],

@@ -49,7 +49,7 @@ class Prober:
         if work.sizes.query_state:
             work.state[0] = contexts.queries[row, -work.state.shape[1] :]
         work.mixed[:] = 0
-        self._pool.mix(self._rows, coefficients, coefficients.any(1), work.mixed)
+        self._pool.mix(self._rows, coefficients, np.asarray(coefficients.any(1)), work.mixed)
         work.understand(adapted=True)
         work.encode()
         logits, mean, _ = work.act(0)

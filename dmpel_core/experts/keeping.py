@@ -55,7 +55,8 @@ def keep_beside(library: Library, kind: str, tensors: Mapping[str, np.ndarray]) 
     data = _checked(tensors, kind, library.manifest.backbone.sha256, limits)
     with writing(root):
         place = f"{kind}/{library.generation:04d}-{hashlib.sha256(data).hexdigest()[:16]}.safetensors"
-        manifest = replace(_manifest(root, library.generation, limits), **{kind: write_file(root, place, data)})
+        kept, stored = _manifest(root, library.generation, limits), write_file(root, place, data)
+        manifest = replace(kept, heads=stored) if kind == "heads" else replace(kept, alarm=stored)
         current = _manifest(root, None, limits).generation == library.generation
         for name in ("manifest.json",) * current + _kept(root, library.generation):
             write_file(root, name, to_text(manifest))

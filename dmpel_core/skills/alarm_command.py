@@ -101,7 +101,7 @@ def calibrate(library: Library, runs: Sequence[Run], ticks: int, per_hour: float
         if episodes:
             distances = [np.array([tasks[expert.name].distance(row) for row in run.features]) for run in episodes]
             limit = limit_for(distances, ticks, per_hour, FREQUENCY)
-            limits[limit_name(expert.factors.sha256)] = np.float32([limit])
+            limits[limit_name(expert.factors.sha256)] = np.array([limit], np.float32)
     if not limits:
         known = ", ".join(repr(expert.instructions[0]) for expert in library.experts)
         raise DmpelError(f"none of the demonstrations is of a task of {library.path}: it knows {known}")

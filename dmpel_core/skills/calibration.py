@@ -20,7 +20,7 @@ FEWEST = 4
 def worst(scores: np.ndarray, ticks: int) -> float:
     """Return the largest value that `ticks` scores in a row exceed; in a shorter episode, that all of them do."""
     span = min(ticks, len(scores))
-    return float(np.lib.stride_tricks.sliding_window_view(scores, span).min(1).max())
+    return max(float(window.min()) for window in np.lib.stride_tricks.sliding_window_view(scores, span))
 
 
 def limit_for(episodes: Sequence[np.ndarray], ticks: int, per_hour: float, frequency: float) -> float:

@@ -87,7 +87,7 @@ def train(data: HeadData, epochs: int, seed: int) -> dict[str, np.ndarray]:
     layers = {f"first.{name}": value.numpy() for name, value in first.items()} | {
         f"last.{name}": value.numpy() for name, value in last.items()
     }
-    counts = np.int64([len(SKILLS), len(PHASES)])
+    counts = np.array([len(SKILLS), len(PHASES)], np.int64)
     return {"centre": centre.astype(np.float32), "scale": scale.astype(np.float32), "counts": counts, **layers}
 
 
