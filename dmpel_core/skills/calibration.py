@@ -34,7 +34,7 @@ def limit_for(episodes: Sequence[np.ndarray], ticks: int, per_hour: float, frequ
     """
     maxima = np.log([max(worst(scores, ticks), 1e-9) for scores in episodes])
     hours = np.mean([len(scores) for scores in episodes]) / frequency / 3600
-    chance = min(0.5, per_hour * hours)
+    chance = min(0.5, float(per_hour * hours))
     if len(maxima) < FEWEST:
         return float(1.5 * np.exp(maxima.max()))
     scale = max(float(maxima.std(ddof=1)), 1e-9) * np.sqrt(6) / np.pi
