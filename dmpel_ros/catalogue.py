@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from dmpel_core.experts.library import Limits, generations, read_library
+from dmpel_core.experts.library import Limits, generations, open_library, read_library
 
 
 class Catalogue(Protocol):
@@ -15,6 +15,9 @@ class Catalogue(Protocol):
 
     def parent(self, library: Path, generation: int) -> int | None:
         """Return the generation that one was made from."""
+
+    def admit(self, running: tuple[Path, int], candidate: tuple[Path, int]) -> None:
+        """Let a generation, of a library and a number, follow the running one; raise where it would change how old tasks are done."""
 
     def contents(self, library: Path) -> dict[str, Any]:
         """Return, as JSON, the generations and the experts of each."""
@@ -35,6 +38,14 @@ class LibraryCatalogue:
     def parent(self, library: Path, generation: int) -> int | None:
         """Read and check the generation."""
         return read_library(library, generation, self._limits).parent
+
+    def admit(self, running: tuple[Path, int], candidate: tuple[Path, int]) -> None:
+        """Send the contexts of old tasks through it; of what runs only its memories are read, for the rest may be damaged."""
+        from dmpel_core.admission.gate import admit  # only a node that may load needs them
+        from dmpel_core.admission.probe import lazily
+
+        coming = open_library(*candidate, self._limits)
+        admit(open_library(*running, self._limits), coming, actions=lazily(coming))
 
     def contents(self, library: Path) -> dict[str, Any]:
         """Read and check every generation, signed or not."""

@@ -40,6 +40,7 @@ from dmpel_ros.parameters import declare, read
 from dmpel_ros.policy_parameters import ENGINE, PARAMETERS
 from dmpel_ros.skills import Answer
 from dmpel_ros.telemetry import Telemetry
+from dmpel_ros.watch import Watch
 
 LoadEngine = Callable[[Path, int | None, Mapping[str, Any]], Engine]
 """Library, generation, and by name the node's parameters about engines, `ENGINE`, and the key that the library must be `signed_by`."""
@@ -58,10 +59,12 @@ def load_library(library: Path, generation: int | None, wanted: Mapping[str, Any
     """Load an engine; the import is here because a node with another engine needs none of it."""
     from dmpel_core.inference import Limits, Savings, load_engine
 
-    savings = Savings(route_every=wanted["route_every"], route_after=wanted["route_after"])
+    savings = Savings(**{name: wanted[name] for name in ("route_every", "route_after", "hysteresis", "most_change")})
     limits = Limits(signed_by=wanted.get("signed_by"))
-    engine, provider = wanted["engine"], wanted["provider"]
-    return load_engine(library, generation, wanted["threads"], engine=engine, provider=provider, savings=savings, limits=limits)
+    engine, provider, insight = wanted["engine"], wanted["provider"], wanted["alarm"] != "off"
+    return load_engine(
+        library, generation, wanted["threads"], engine=engine, provider=provider, savings=savings, limits=limits, insight=insight
+    )
 
 
 class PolicyNode(ManagedNode):
@@ -80,6 +83,7 @@ class PolicyNode(ManagedNode):
         self._topics = {source: read(self, f"{source}_topic") for source in SOURCES}
         self._inbox = Inbox(tuple(self._topics.values()), read(self, "max_input_skew"))
         self._telemetry = Telemetry(self, self._period)
+        self._watch = Watch(self, read(self, "alarm_ticks"), read(self, "alarm"))
         self._stepping = threading.Lock()  # held for one tick
         self._telling = threading.Lock()  # both threads tell, and the last word must be the latest
         self._parts: Assembly | None = None
@@ -224,6 +228,7 @@ class PolicyNode(ManagedNode):
 
     def _reset(self, parts: Assembly) -> str:
         parts.control.request("reset")
+        self._watch.reset()
         return "the observation window is forgotten before the next tick"
 
     def _stop(self, parts: Assembly) -> str:
@@ -233,6 +238,7 @@ class PolicyNode(ManagedNode):
 
     def _clear(self, parts: Assembly) -> str:
         parts.control.request("clear")
+        self._watch.reset()
         return "the next tick acts if it can"
 
     def _wanted_library(self) -> tuple[Path, int | None]:
@@ -317,6 +323,9 @@ class PolicyNode(ManagedNode):
         parts.connections.gripper.publish(parts.gripper.command(float(acted.tick.action[6])))
         parts.output.act(acted)
         self._telemetry.tick(acted, parts.engine.expert_names)
+        strange = self._watch.tick(acted.tick.insight)
+        if strange is not None:
+            parts.control.request("stop", strange)
         if acted.tick.generation != self._reported_generation:
             self._report_library(parts)
         self._tell()

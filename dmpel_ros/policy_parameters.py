@@ -24,6 +24,7 @@ LIBRARY = (
     Parameter("library_root", "", "Folder that every library to load must lie in; empty for the first library's own.", read_only=True),
     Parameter("require_signed", False, "Whether only generations run that are signed by the owner of `public_key`.", read_only=True),
     Parameter("public_key", "", "File with the public key of who may sign, in PEM; see `dmpel sign`.", read_only=True),
+    Parameter("gate", True, "Whether ~/load refuses a generation that would change how old tasks are done.", read_only=True),
 )
 
 ENGINE = (
@@ -32,6 +33,17 @@ ENGINE = (
     Parameter("provider", "auto", "What onnx computes on: auto, cpu, cuda or tensorrt.", read_only=True),
     Parameter("route_every", 0, "Ticks from one routing to the next; 0 for what the library says.", 0, 1000, read_only=True),
     Parameter("route_after", False, "Whether to act first, with the coefficients of the tick before, and to route after.", read_only=True),
+    Parameter(
+        "hysteresis",
+        0.0,
+        "By how much a stronger expert must be ahead to take over a module group; 0.0 for at all.",
+        0.0,
+        2.0,
+        read_only=True,
+    ),
+    Parameter("most_change", 0.0, "Largest change of a coefficient from one routing to the next; 0.0 for any.", 0.0, 2.0, read_only=True),
+    Parameter("alarm", "report", "What an unknown task or scene leads to: off, report on ~/alarm, or hold until ~/clear.", read_only=True),
+    Parameter("alarm_ticks", 20, "Strange ticks in a row that raise the alarm, and familiar ones that end it.", 1, 10_000, read_only=True),
 )
 
 LIFECYCLE = (

@@ -74,7 +74,7 @@ def patience(node: Node) -> Patience:
 def permission(node: Node, library: Path) -> Permission:
     """Return what may be loaded, when `library` is what the node starts with."""
     root = read(node, "library_root")
-    return Permission(read(node, "allow_loading"), Path(root) if root else library)
+    return Permission(read(node, "allow_loading"), Path(root) if root else library, read(node, "gate"))
 
 
 def signed_by(node: Node) -> bytes | None:

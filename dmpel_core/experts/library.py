@@ -7,6 +7,8 @@
       experts/0003-open-a-drawer.safetensors   immutable; the number is the generation that added it
       routers/0003.safetensors        one per generation
       replay/0003.safetensors         coefficient replay memory of that task
+      heads/0003-0123456789abcdef.safetensors  what a generation tells beside acting, where it was trained
+      alarm/0003-0123456789abcdef.safetensors  the alarm's limits, where they were calibrated
       graphs/act-0123456789abcdef.onnx   the policy as ONNX graphs, named by their hash; structure only, no weight is in them
       signatures/0003.sig             of a manifest and so of every file that it names, where somebody has signed it
 
@@ -109,6 +111,14 @@ class Library:
         """Return the policy's ONNX graphs by stage; empty where nobody has exported them."""
         return {Path(file.path).stem.rsplit("-", 1)[0]: read_stored(self.path, file) for file in self.manifest.graphs}
 
+    def heads(self) -> Tensors:
+        """Return the auxiliary heads of this generation's router; empty where none are trained."""
+        return self._load(self.manifest.heads) if self.manifest.heads else {}
+
+    def alarm(self) -> Tensors:
+        """Return the limits of the alarm by task; empty where nobody has calibrated it."""
+        return self._load(self.manifest.alarm) if self.manifest.alarm else {}
+
     def check(self) -> None:
         """Read every file once.
 
@@ -118,6 +128,8 @@ class Library:
         self.backbone()
         self.router()
         self.graphs()
+        self.heads()
+        self.alarm()
         for index in range(len(self.experts)):
             self.factors(index)
             self.replay(index)
@@ -235,7 +247,7 @@ def add_experts(library: Library, experts: Sequence[NewExpert], router: Mapping[
             memory = write_file(root, f"replay/{number:04d}.safetensors", replay)
             added.append(Expert(expert.name, expert.instructions, expert.skill, stored, memory, dict(expert.provenance)))
         stored = write_file(root, f"routers/{number:04d}.safetensors", routing)
-        _commit(root, replace(library.manifest, generation=number, parent=library.generation,
+        _commit(root, replace(bare(library.manifest), generation=number, parent=library.generation,
                               router=stored, experts=(*library.experts, *added)), limits)  # fmt: skip
     return read_library(root, number, limits)
 
@@ -273,6 +285,11 @@ def keep_graphs(path: str | os.PathLike[str], graphs: Mapping[str, bytes], limit
             for place in ("manifest.json",) * (generation == current.generation) + _kept(root, generation):
                 write_file(root, place, to_text(manifest))
     return read_library(root, None, limits)
+
+
+def bare(manifest: Manifest) -> Manifest:
+    """Return a manifest without the heads, which belong to one router. The alarm's limits belong to tasks and stay."""
+    return replace(manifest, heads=None)
 
 
 def _kept(root: Path, generation: int) -> tuple[str, ...]:

@@ -89,6 +89,17 @@ class Workspace:
         return self._arrays["classes"]
 
     @property
+    def feature(self) -> np.ndarray:
+        """(width,), the temporal feature, after `act`.
+
+        Raises:
+            LibraryError: The graphs were exported before they told it.
+        """
+        if "feature" not in self._arrays:
+            raise LibraryError("the graphs of this library do not tell the temporal feature: write them again with `dmpel export`")
+        return self._arrays["feature"]
+
+    @property
     def state(self) -> np.ndarray:
         """(1, 9), joints and fingers, normalised by the pretraining data."""
         return self._arrays["state"]

@@ -7,8 +7,9 @@ import numpy as np
 
 from dmpel_core.data.hdf5 import Demonstration
 from dmpel_core.simulation.environment import Environment
-from dmpel_core.simulation.expert import PHASES, Expert, StuckError
+from dmpel_core.simulation.expert import Expert, StuckError
 from dmpel_core.simulation.expert.motion import OPEN
+from dmpel_core.skills.vocabulary import PHASES
 
 SETTLE_TICKS = 5
 """Idle ticks after a reset, in which objects come to rest; not recorded, as in LIBERO's own files."""

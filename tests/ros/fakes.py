@@ -80,6 +80,9 @@ class FakeCatalogue:
     def parent(self, library: Path, generation: int) -> int | None:
         return generation - 1 if generation > 1 else None
 
+    def admit(self, running: tuple[Path, int], candidate: tuple[Path, int]) -> None:
+        pass
+
     def contents(self, library: Path) -> dict[str, Any]:
         return {"selected": 3, "generations": {"3": ["skill-0", "skill-1", "skill-2"]}}
 

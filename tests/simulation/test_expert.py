@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from dmpel_core.simulation.environment import Environment
-from dmpel_core.simulation.expert import PHASES, Expert, StuckError
+from dmpel_core.simulation.expert import Expert, StuckError
 from dmpel_core.simulation.expert.grasps import Carry, Grasp, plan_grasps
 from dmpel_core.simulation.expert.motion import Arm
 from dmpel_core.simulation.expert.perturbation import Perturbation
 from dmpel_core.simulation.expert.rotations import DOWN, about, down, half_turn, rotation_vector
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.recording import record_episode, settle
+from dmpel_core.skills.vocabulary import PHASES
 
 TABLE = """
 <mujoco>

@@ -22,6 +22,7 @@ def act(graph: Graph, sizes: PolicySizes) -> None:
     fused = _fuse(graph, sizes)
     graph.output(fused, "fused", (2 + cameras, width))
     feature = _newest_feature(graph, fused, sizes)
+    graph.output(graph.reshape(feature, -1), "feature", (sizes.width,))
     mean, deviation, logits = _head(graph, feature, sizes)
     shape = (sizes.modes, sizes.chunk, sizes.action)
     graph.output(graph.reshape(logits, -1), "logits", (sizes.modes,))
