@@ -84,11 +84,14 @@ def try_episode(
 
 
 def _tries(kept: list[dict]) -> list[tuple[int, int]]:
-    """Return (placement, way of the expert) of an episode's tries: the way that has worked most often, with new noise, then others."""
+    """Return (placement, way of the expert) of an episode's tries: the way that has worked most often, then others.
+
+    A demonstration that goes about the same task in another way is worth less than one that starts elsewhere.
+    """
     worked = [int(entry["way"]) for entry in kept]
     best = max(range(_WAYS), key=lambda way: (worked.count(way), -way))
-    ways = [best, best, *(way for way in range(_WAYS) if way != best)]
-    return [(placement, way) for placement in range(_PLACEMENTS) for way in ways]
+    usual = [(placement, best) for placement in range(_PLACEMENTS) for _ in range(2)]
+    return usual + [(placement, way) for placement in range(_PLACEMENTS) for way in range(_WAYS) if way != best]
 
 
 def _start(environment: Environment, settings: Settings, episode: int, placement: int) -> tuple[np.ndarray, float]:

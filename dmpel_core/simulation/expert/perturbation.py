@@ -10,12 +10,12 @@ _BURST_STRENGTH, _BURST_TURN = 6.0, 1.5
 _BURST_LEAST_SPEED = 0.25
 _STEADINESS = {"align": 0.1, "turn": 0.1, "grasp": 0.5, "open": 0.5, "place": 0.5, "push": 0.3}
 """Share of the disturbance in phases that need precision; the others take all of it."""
-_DRIFT_CHANCE, _DRIFT_TICKS, _DRIFT_STRENGTH = 0.04, (8, 25), (1.5, 6.0)
-"""How often a drift sets in, how long it lasts, and how strong it is, in units of the noise level.
+_DRIFT_CHANCE = {"reach": 0.04, "grasp": 0.08, "transport": 0.04, "place": 0.04}
+_DRIFT_TICKS, _DRIFT_STRENGTH = (8, 25), (1.5, 6.0)
+"""How often a drift sets in in a phase, how long it lasts, and how strong it is, in units of the noise level.
 
 A drift of 0.5 carries a hand that corrects 20 times its error [1/m] 2.5 cm off its way.
 """
-_DRIFTING = frozenset({"reach", "grasp", "transport", "place"})
 _SNAP_CHANCE, _SNAP_TICKS = 0.015, (6, 14)
 """How often, and for how many ticks, the fingers close on the way down to a grasp."""
 _LATE_CHANCE, _LATE_TICKS, _SLOWING = 0.7, (2, 15), (0.3, 0.9)
@@ -98,9 +98,9 @@ class Perturbation:
         return self._push
 
     def _sideways(self, phase: str) -> np.ndarray:
-        if phase not in _DRIFTING:
+        if phase not in _DRIFT_CHANCE:
             self._drift_left = 0
-        elif self._drift_left == 0 and self._rng.random() < _DRIFT_CHANCE:
+        elif self._drift_left == 0 and self._rng.random() < _DRIFT_CHANCE[phase]:
             self._drift_left = int(self._rng.integers(*_DRIFT_TICKS))
             angle, strength = self._rng.uniform(0, 2 * np.pi), self._level * self._rng.uniform(*_DRIFT_STRENGTH)
             self._drift = strength * np.array([np.cos(angle), np.sin(angle), 0, 0, 0, 0])
