@@ -46,8 +46,9 @@ def own_entry_points(group: str) -> list[EntryPoint]:
 
 def test_every_command_can_be_asked_for_help() -> None:
     points = own_entry_points("dmpel.commands")
-    offline = {"collect", "pretrain", "learn", "evaluate", "show", "sign", "export", "import-official", "export-official"}
-    assert {point.name for point in points} == offline | {"simulate", "demo", "replay", "convert"}
+    training = {"collect", "annotate", "pretrain", "learn", "evaluate", "heads", "alarm", "lifelong", "report"}
+    libraries = {"show", "sign", "verify", "diff", "coverage", "prune", "export", "import-official", "export-official"}
+    assert {point.name for point in points} == training | libraries | {"simulate", "demo", "replay", "convert"}
     modules = [point.load() for point in points]
     assert [module.__name__ for module in modules if not (callable(module.add_arguments) and callable(module.run) and module.__doc__)] == []
 
