@@ -74,6 +74,17 @@ def draws(counts: Counts, number: int = DRAWS, seed: int = 0) -> dict[str, np.nd
     return {name: np.array([getattr(metrics, name) for metrics in found]) for name in METRICS}
 
 
+def measured(counts: Counts) -> dict[str, float]:
+    """Return each metric as the episodes went."""
+    matrix, curves = counts.rates()
+    if not curves:
+        return {"final_success": float(np.mean(matrix[-1]))}
+    metrics = lifelong_metrics(matrix, curves)
+    return {name: getattr(metrics, name) for name in METRICS}
+
+
 def intervals(counts: Counts) -> dict[str, list[float]]:
-    """Return the 95 % interval of each metric; see `draws`."""
-    return {name: np.round(np.percentile(values, (2.5, 97.5)), 4).tolist() for name, values in draws(counts).items()}
+    """Return the 95 % interval of each metric, see `draws`; it holds the measured value, also where all episodes ended alike."""
+    drawn, found = draws(counts), measured(counts)
+    limits = {name: np.round(np.percentile(values, (2.5, 97.5)), 4) for name, values in drawn.items()}
+    return {name: [float(min(low, found[name])), float(max(high, found[name]))] for name, (low, high) in limits.items()}

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -25,7 +24,7 @@ def test_output_that_nobody_reads_ends_the_command_quietly(library: Library, mor
 
 
 def test_another_broken_pipe_is_not_hidden(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_path: Path, _generation: int | None) -> Library:
+    def broken(*_: object) -> Library:
         raise BrokenPipeError("a worker is gone")
 
     monkeypatch.setattr(show, "read_library", broken)

@@ -50,7 +50,8 @@ def test_every_algorithm_runs_the_sequence_and_leaves_one_record(
     assert (record["auc"] is None) == joint
     assert record.keys() == documented()
     low, high = record["intervals"]["final_success"]
-    assert 0 <= low < record["final_success"] + 0.5 < high + 0.5 <= 1.5
+    assert 0 <= low <= record["final_success"] <= high <= 1
+    assert high - low > 0.2  # of two episodes a task
 
 
 class KilledError(Exception):
