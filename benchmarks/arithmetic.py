@@ -1,18 +1,19 @@
 """How much arithmetic a tick needs at the least, and how fast this machine multiplies matrices: the roofline.
 
-Counted are the multiplications and additions of matrix products and convolutions that no exact saving can leave out: both
-passes of the image tower's second half, with the class token alone in its last block; the adapted half of the text tower;
-the routing and the mixing; the window, with the newest tick's read-out alone in the last block. What is computed once for an
-instruction is not counted, nor are normalisations, activations and the resizing of pictures.
+Counted are the multiplications and additions of matrix products and convolutions that no exact saving known to us can leave out:
+both passes of the image tower's second half, but for the first projection that they share, with the class token alone in its last
+block; the adapted half of the text tower; the routing and the mixing; the window, with the newest tick's read-out alone in the last
+block. What is computed once for an instruction is not counted, nor are normalisations, activations and the resizing of pictures.
 """
 
 from collections.abc import Callable
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from dmpel_core.groups import GROUPS
 from dmpel_core.policy import text_files as minilm
-from dmpel_core.policy.image import STEM, STRIDE, levels
+from dmpel_core.policy.image import ConvolutionalTrunk
 from dmpel_core.policy.policy import FINGERS, JOINTS
 from dmpel_core.policy.query import query_width
 from dmpel_core.policy.sizes import PolicySizes
@@ -38,20 +39,36 @@ def flop(sizes: PolicySizes, words: int, experts: int, numbers: int) -> int:
     return 2 * (_image(sizes) + _text(sizes, words) + router + mixing + _window(sizes) + _small_layers(sizes, text_width))
 
 
-def block(tokens: int, width: int, hidden: int, asking: int, rank: int = 0, adapt: str = "none") -> int:
+def block(tokens: int, width: int, hidden: int, rank: int = 0, adapt: str = "none") -> int:
     """Return the multiplications of one transformer block.
+
+    Args:
+        tokens: Tokens that are looked at and computed.
+        width: Their width.
+        hidden: Hidden width of the MLP.
+        rank: Rank of the experts' factors; 0 without experts.
+        adapt: What they adapt, see `dmpel_core.policy.transformer.ADAPT`.
+    """
+    plain = 4 * tokens * width**2 + 2 * tokens**2 * width + 2 * tokens * width * hidden
+    updates = {"none": 0, "query_value": 4 * tokens * width}
+    updates["all"] = updates["query_value"] + 2 * tokens * width + 2 * tokens * (width + hidden)
+    return plain + rank * updates[adapt]
+
+
+def one_row(tokens: int, width: int, hidden: int, heads: int, rank: int = 0, adapt: str = "none") -> int:
+    """Return the multiplications of a block that answers for one token: no key and no value is made, see `Blocks.one_row` of the export.
 
     Args:
         tokens: Tokens that are looked at.
         width: Their width.
         hidden: Hidden width of the MLP.
-        asking: Tokens that are computed.
+        heads: Attention heads.
         rank: Rank of the experts' factors; 0 without experts.
-        adapt: What they adapt, see `dmpel_core.policy.transformer.ADAPT`.
+        adapt: What they adapt.
     """
-    plain = (asking + 2 * tokens) * width**2 + 2 * asking * tokens * width + asking * width**2 + 2 * asking * width * hidden
-    updates = {"none": 0, "query_value": 2 * (asking + tokens) * width}
-    updates["all"] = updates["query_value"] + 2 * asking * width + 2 * asking * (width + hidden)
+    plain = 4 * width**2 + 2 * heads * tokens * width + 2 * width * hidden
+    updates = {"none": 0, "query_value": 2 * width + (heads + 1) * width}
+    updates["all"] = updates["query_value"] + 2 * width + 2 * (width + hidden)
     return plain + rank * updates[adapt]
 
 
@@ -60,26 +77,23 @@ def _image(s: PolicySizes) -> int:
     width, rank, adapt = s.image_width, s.tower_rank or s.rank, s.adapt
     if s.vision:
         patches = (s.vision.pixels // s.vision.patch) ** 2
-        hidden, tokens, depth = s.vision.hidden, patches + 1, s.vision.depth - s.vision.adapted[0]
-        first = patches * 3 * s.vision.patch**2 * width + s.vision.adapted[0] * block(tokens, width, hidden, tokens)
+        hidden, heads, tokens, depth = s.vision.hidden, s.vision.heads, patches + 1, s.vision.depth - s.vision.adapted[0]
+        first = patches * 3 * s.vision.patch**2 * width + s.vision.adapted[0] * block(tokens, width, hidden)
         project = 0
     else:
-        first = convolutions(s)
-        hidden, tokens, depth = s.mlp_ratio * width, (s.pixels // STRIDE) ** 2 + 1, s.image_blocks
+        first, tokens = convolutions(s)
+        hidden, heads, depth = s.mlp_ratio * width, s.heads, s.image_blocks
         project = width * s.width + rank * (width + s.width)
-    passes = [(depth - 1) * block(tokens, width, hidden, tokens, r, adapt) + block(tokens, width, hidden, 1, r, adapt) for r in (0, rank)]
-    return len(s.cameras) * (first + sum(passes) + project)
+    passes = [(depth - 1) * block(tokens, width, hidden, r, adapt) + one_row(tokens, width, hidden, heads, r, adapt) for r in (0, rank)]
+    shared = 3 * tokens * width**2 if depth > 1 else 0
+    return len(s.cameras) * (first + sum(passes) - shared + project)
 
 
-def convolutions(s: PolicySizes) -> int:
-    """Return the multiplications of one camera's convolutional trunk; those of the spatial softmax are its two coordinates."""
-    places, given, total = (s.pixels // 4) ** 2, STEM, (s.pixels // 4) ** 2 * 3 * 36 * STEM
-    for channels, stride in levels(s.image_width):
-        places //= stride**2
-        total += places * channels * (9 * given + 2)
-        given = channels
-    looks = 2 * sum(channels for channels, _ in levels(s.image_width))
-    return total + (looks + 2 * s.image_width) * s.image_width
+def convolutions(s: PolicySizes) -> tuple[int, int]:
+    """Return the multiplications of one camera's convolutional trunk, as torch counts them, and how many tokens it makes."""
+    with FlopCounterMode(display=False) as counter:
+        tokens = ConvolutionalTrunk(s)(torch.zeros(1, 3, s.pixels, s.pixels))
+    return counter.get_total_flops() // 2, tokens.shape[1]
 
 
 def _text(s: PolicySizes, words: int) -> int:
@@ -87,17 +101,17 @@ def _text(s: PolicySizes, words: int) -> int:
     rank = s.tower_rank or s.rank
     if s.language:
         width, hidden, depth = s.language.width, s.language.hidden, s.language.depth - s.language.adapted[0]
-        causal = [block(words, width, hidden, asking, rank, "query_value") for asking in (words, 1)]
-        return (depth - 1) * causal[0] + causal[1] + width * s.language.outputs
-    return (minilm.LAYERS - minilm.FROZEN_LAYERS) * block(words, minilm.WIDTH, minilm.HIDDEN, words, rank, "query_value")
+        last = one_row(words, width, hidden, s.language.heads, rank, "query_value")
+        return (depth - 1) * block(words, width, hidden, rank, "query_value") + last + width * s.language.outputs
+    return (minilm.LAYERS - minilm.FROZEN_LAYERS) * block(words, minilm.WIDTH, minilm.HIDDEN, rank, "query_value")
 
 
 def _window(s: PolicySizes) -> int:
     """Return the multiplications of the temporal transformer on a full window."""
     tokens = s.window * (2 + len(s.cameras))
     hidden = s.temporal_hidden or s.mlp_ratio * s.width
-    whole, last = (block(tokens, s.width, hidden, asking, s.rank, s.adapt) for asking in (tokens, 1))
-    return (s.temporal_blocks - 1) * whole + last
+    whole = block(tokens, s.width, hidden, s.rank, s.adapt)
+    return (s.temporal_blocks - 1) * whole + one_row(tokens, s.width, hidden, s.heads, s.rank, s.adapt)
 
 
 def _small_layers(s: PolicySizes, text_width: int) -> int:

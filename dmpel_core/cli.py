@@ -5,6 +5,8 @@ asked for, so `dmpel collect` never loads ROS and `dmpel learn` never loads a si
 """
 
 import argparse
+import os
+import select
 import sys
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -14,6 +16,8 @@ from dmpel_core.errors import DmpelError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells report it."""
+CUT_OFF = 141
+"""Exit status when nobody reads the output any more, as shells report it."""
 
 
 def commands() -> dict[str, EntryPoint]:
@@ -38,12 +42,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     module.add_arguments(command)
     try:
-        return module.run(command.parse_args(chosen.rest))
+        status = module.run(command.parse_args(chosen.rest))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if _output_is_read():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still has to write when it ends
+        return CUT_OFF
     except DmpelError as error:
         print(f"dmpel {chosen.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return INTERRUPTED
+    return status
+
+
+def _output_is_read() -> bool:
+    """Return whether there is still a reader; behind `| head` there is none after a few lines."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # 0: nothing but errors
+    return not poll.poll(0)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Simulated time stands still between steps. The bridge publishes what is seen at time t, then waits for the action that
 is stamped t, so a policy that answers within the tick acts on exactly the state that it saw, however slow the machine.
-Where no action comes in time the arm holds its pose, and the miss is counted. Between episodes nothing is stepped.
+Where no action comes in time the arm holds its pose, and the miss is counted. Between episodes nothing is stepped. For
+demonstrations the scripted expert commands the arm, over the same topics as a policy or a person would.
 
 The main thread steps and renders, because an OpenGL context belongs to one thread; the executor's thread only stores
 messages.
@@ -27,6 +28,7 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.observation import Observation
 from dmpel_ros import messages, qos
 from dmpel_ros.background import Answer, run_node, until_shutdown
+from dmpel_ros.demonstrator import Demonstrator
 from dmpel_ros.episode import Episode, Settings, Stage
 from dmpel_ros.parameters import Parameter, declare, read
 from dmpel_ros.statistics import percentiles
@@ -77,6 +79,7 @@ class BridgeNode(Node):
         self._began = 0.0
         self._episode: Episode | None = None
         self._seen: Observation | None = None
+        self._demonstrator: Demonstrator | None = None
         self._advertise()
         self._subscribe()
 
@@ -92,16 +95,15 @@ class BridgeNode(Node):
         self.create_subscription(Float64MultiArray, "/gripper_controller/commands", self._on_gripper, qos.COMMAND)
         self.create_subscription(TwistStamped, "/servo_node/delta_twist_cmds", self._on_twist, qos.COMMAND)
         self.create_service(Trigger, "~/reset", self._on_reset, callback_group=MutuallyExclusiveCallbackGroup())
+        self.create_service(Trigger, "~/demonstrate", self._on_demonstrate)
 
     def _on_gripper(self, message: Float64MultiArray) -> None:
         if len(message.data) == 1:
             self._gripper = message.data[0]
 
     def _on_twist(self, message: TwistStamped) -> None:
-        linear, angular = message.twist.linear, message.twist.angular
-        deltas = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
         with self._changed:
-            self._twist = messages.to_nanoseconds(message.header.stamp), np.append(deltas, self._gripper)
+            self._twist = messages.to_nanoseconds(message.header.stamp), np.append(messages.from_twist(message), self._gripper)
             self._changed.notify_all()
 
     async def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -110,6 +112,14 @@ class BridgeNode(Node):
             self._resets.append(answer)
             self._changed.notify_all()
         response.success, response.message = await answer.future
+        return response
+
+    def _on_demonstrate(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        episode = self._episode
+        response.success, response.message = False, "no episode is running: call ~/reset first"
+        if episode is not None:
+            episode.demonstrated = True
+            response.success, response.message = True, f"the scripted expert commands the arm until the end of episode {episode.number}"
         return response
 
     def run(self) -> None:
@@ -136,6 +146,7 @@ class BridgeNode(Node):
         with self._changed:
             answers, self._resets = self._resets, []
         self._time += PERIOD  # what was published before is older than anything of this episode
+        self._end_demonstration()
         try:
             self._episode = self._stage.begin(self._settings())
             self._seen = self._episode.observe()
@@ -161,6 +172,8 @@ class BridgeNode(Node):
         self._wait(self._deadline - time.perf_counter())
         published = time.perf_counter()
         self._publish()
+        if episode.demonstrated:
+            self._demonstrate(episode)
         self._wait(read(self, "action_timeout"), self._time)
         if self._interrupted():
             return
@@ -175,6 +188,19 @@ class BridgeNode(Node):
         if episode.outcome != "running":
             self._end(episode)
 
+    def _demonstrate(self, episode: Episode) -> None:
+        """Command what the expert does now, once everybody who reads commands can hear it."""
+        self._demonstrator = self._demonstrator or Demonstrator(self, "/servo_node/delta_twist_cmds", "/gripper_controller/commands")
+        if self._demonstrator.is_heard():
+            action = episode.ask_expert()
+            if action is not None:
+                self._demonstrator.command(action, self._time)
+
+    def _end_demonstration(self) -> None:
+        if self._demonstrator is not None:
+            self._demonstrator.close()
+        self._demonstrator = None
+
     def _action(self) -> np.ndarray | None:
         """Return the action that answers the observation just published, (7,), or None when there is none fit to use."""
         with self._changed:
@@ -183,6 +209,7 @@ class BridgeNode(Node):
 
     def _end(self, episode: Episode) -> None:
         self._episode = None
+        self._end_demonstration()
         self._publish()
         self._report(episode)
 

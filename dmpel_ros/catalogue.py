@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from dmpel_core.experts.library import generations, read_library
+from dmpel_core.experts.library import Limits, generations, open_library, read_library
 
 
 class Catalogue(Protocol):
@@ -16,6 +16,9 @@ class Catalogue(Protocol):
     def parent(self, library: Path, generation: int) -> int | None:
         """Return the generation that one was made from."""
 
+    def admit(self, running: tuple[Path, int], candidate: tuple[Path, int]) -> None:
+        """Let a generation, of a library and a number, follow the running one; raise where it would change how old tasks are done."""
+
     def contents(self, library: Path) -> dict[str, Any]:
         """Return, as JSON, the generations and the experts of each."""
 
@@ -23,17 +26,29 @@ class Catalogue(Protocol):
 class LibraryCatalogue:
     """Libraries as `dmpel` writes them."""
 
+    def __init__(self, signed_by: bytes | None = None) -> None:
+        """Look up generations that are signed by the owner of a public key, or any."""
+        self._limits = Limits(signed_by=signed_by)
+
     def observation(self, library: Path, generation: int | None) -> tuple[int, Mapping[str, Any]]:
         """Read and check the generation, every hash of it."""
-        read = read_library(library, generation)
+        read = read_library(library, generation, self._limits)
         return read.generation, read.observation
 
     def parent(self, library: Path, generation: int) -> int | None:
         """Read and check the generation."""
-        return read_library(library, generation).parent
+        return read_library(library, generation, self._limits).parent
+
+    def admit(self, running: tuple[Path, int], candidate: tuple[Path, int]) -> None:
+        """Send the contexts of old tasks through it; of what runs only its memories are read, for the rest may be damaged."""
+        from dmpel_core.admission.gate import admit  # only a node that may load needs them
+        from dmpel_core.admission.probe import lazily
+
+        coming = open_library(*candidate, self._limits)
+        admit(open_library(*running, self._limits), coming, actions=lazily(coming))
 
     def contents(self, library: Path) -> dict[str, Any]:
-        """Read and check every generation."""
+        """Read and check every generation, signed or not."""
         selected = read_library(library).generation
         read = {str(number): read_library(library, number) for number in generations(library)}
         return {

@@ -23,7 +23,7 @@ class Promise:
         image_orientation: Which way up the pictures arrive.
         joints: Number of arm joints.
         gripper: Number of finger joints.
-        action: What an action means.
+        action: What an action means: `kind`, `frame`, `linear_m` and `angular_rad` of a full step.
         rate_hz: Ticks per second [Hz].
     """
 
@@ -31,15 +31,24 @@ class Promise:
     image_orientation: str
     joints: int
     gripper: int
-    action: str
+    action: Mapping[str, Any]
     rate_hz: float
 
+
+ACTION_PARAMETERS = {"kind": "action_kind", "frame": "action_frame", "linear_m": "action_linear", "angular_rad": "action_angular"}
+"""The robot's parameters by what a library says of its actions."""
+
+OLD_ACTIONS = {
+    "OSC_POSE delta in [-1, 1] (0.05 m, 0.5 rad), then gripper (-1 open, +1 close)": {
+        "kind": "pose_delta", "frame": "base", "linear_m": 0.05, "angular_rad": 0.5,
+    },
+}  # fmt: skip
+"""What libraries of the first release say in a sentence."""
 
 REMEDIES = {
     "image_orientation": "turn the pictures at the camera's driver, then set 'image_orientation'",
     "joints": "name the arm's joints in 'arm_joints'",
     "gripper": "name the fingers' joints in 'finger_joints'",
-    "action": "have the arm's controller understand it, then set 'action'",
     "rate_hz": "set 'rate'",
 }
 
@@ -51,6 +60,15 @@ def mismatches(expected: Mapping[str, Any], promise: Promise) -> Iterator[str]:
         given = getattr(promise, field)
         if field in expected and expected[field] != given:
             yield f"{field}: the library expects {expected[field]!r}, the robot gives {given!r}: {remedy}"
+    yield from _action_mismatches(expected.get("action", {}), promise.action)
+
+
+def _action_mismatches(expected: Mapping[str, Any] | str, given: Mapping[str, Any]) -> Iterator[str]:
+    fields = OLD_ACTIONS.get(expected, {"kind": expected}) if isinstance(expected, str) else expected
+    for field, value in fields.items():
+        if value != given.get(field):
+            remedy = f"have the arm's controller understand it, then set '{ACTION_PARAMETERS.get(field, 'action_kind')}'"
+            yield f"action's {field}: the library expects {value!r}, the robot gives {given.get(field)!r}: {remedy}"
 
 
 def _camera_mismatches(expected: Mapping[str, Any], given: Mapping[str, tuple[int, int, int]]) -> Iterator[str]:

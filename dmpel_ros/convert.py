@@ -7,7 +7,6 @@ commanded; pictures are upright.
 
 import argparse
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -16,9 +15,10 @@ import numpy as np
 from dmpel_core.data.hdf5 import Demonstration, TaskRecord, write_demonstration, write_task_attributes
 from dmpel_core.errors import DmpelError
 from dmpel_ros import robot
-from dmpel_ros.kinematics import Chain
+from dmpel_ros.kinematics import Chain, axis_angle
 from dmpel_ros.recording.bag import Bag
-from dmpel_ros.recording.episodes import Episode, EpisodeError, episodes
+from dmpel_ros.recording.commands import EpisodeError
+from dmpel_ros.recording.episodes import Episode, episodes
 from dmpel_ros.recording.observations import Sight
 from dmpel_ros.recording.topics import Robot
 
@@ -132,24 +132,4 @@ def demonstration(bag: Bag, episode: Episode) -> Demonstration:
 
 def pose(chain: Chain, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the tool's position (3,) [m] and its orientation as axis times angle (3,) [rad], both in the base frame."""
-    origin = replace(chain, tool=np.zeros(3)).position(joints)
-    rotation = np.stack([replace(chain, tool=axis).position(joints) - origin for axis in np.eye(3)], axis=1)
-    return chain.position(joints), axis_angle(rotation)
-
-
-def axis_angle(rotation: np.ndarray) -> np.ndarray:
-    """Return axis times angle, (3,) [rad], of a rotation matrix, (3, 3); by way of a quaternion, which is stable near half a turn too."""
-    # The quaternion w x y z is the eigenvector to the largest eigenvalue (Bar-Itzhack, 2000).
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
-    matrix = np.array(
-        [
-            [xx + yy + zz, zy - yz, xz - zx, yx - xy],
-            [zy - yz, xx - yy - zz, xy + yx, xz + zx],
-            [xz - zx, xy + yx, yy - xx - zz, yz + zy],
-            [yx - xy, xz + zx, yz + zy, zz - xx - yy],
-        ]
-    )
-    quaternion = np.linalg.eigh(matrix)[1][:, -1]
-    quaternion = quaternion if quaternion[0] >= 0.0 else -quaternion
-    sine = float(np.linalg.norm(quaternion[1:]))
-    return quaternion[1:] * (2.0 * np.arctan2(sine, quaternion[0]) / max(sine, 1e-12))
+    return chain.position(joints), axis_angle(chain.orientation(joints))

@@ -1,7 +1,8 @@
 """Episodes of the simulated arm: which task from which state, and how one is going. Knows no ROS."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -49,6 +50,9 @@ class Arena(Protocol):
     def success(self) -> bool:
         """Return whether the goal holds."""
 
+    def expert(self) -> Iterator[np.ndarray]:
+        """Yield what the scripted expert does, (7,), at the state in which it is asked, until it is done or gives up."""
+
     def close(self) -> None:
         """Free what the environment holds."""
 
@@ -67,6 +71,7 @@ class Episode:
         missed: Steps on which no action had come.
         answers: From publishing each observation to its action [ms].
         gripper: Last gripper command, kept when no action comes.
+        demonstrated: Whether the scripted expert acts; then the episode lasts until it is done, which is after it has let go.
     """
 
     number: int
@@ -78,6 +83,9 @@ class Episode:
     missed: int = 0
     answers: list[float] = field(default_factory=list)
     gripper: float = -1.0
+    demonstrated: bool = False
+    _expert: Iterator[np.ndarray] | None = None
+    _expert_is_done: bool = False
 
     def observe(self) -> Observation:
         """Return what the cameras and joints give, pictures black where the settings say so."""
@@ -92,10 +100,17 @@ class Episode:
         self.gripper = float(action[6])
         self.arena.step(action)
         self.ticks += 1
-        if self.arena.success():
-            self.outcome = "success"
+        if self._expert_is_done or (not self.demonstrated and self.arena.success()):
+            self.outcome = "success" if self.arena.success() else "failure"
         elif self.ticks >= self.settings.horizon:
             self.outcome = "failure"
+
+    def ask_expert(self) -> np.ndarray | None:
+        """Return the scripted expert's action for the state now, (7,), or None when it has none left."""
+        self._expert = self._expert or self.arena.expert()
+        action = next(self._expert, None)
+        self._expert_is_done = action is None
+        return action
 
 
 class LiberoArena:
@@ -126,6 +141,14 @@ class LiberoArena:
         environment.reset(widen(environment, states[settings.initial_state], rng, settings.reach))
         settle(environment)  # demonstrations begin when the objects have come to rest
         return environment.task.instruction
+
+    def expert(self) -> Iterator[np.ndarray]:
+        """Yield the expert's actions, until the goal holds and the hand is empty or the expert is stuck."""
+        from dmpel_core.simulation.expert import StuckError
+        from dmpel_core.simulation.recording import expert_actions
+
+        with suppress(StuckError):
+            yield from expert_actions(self._environment)
 
 
 BuildArena = Callable[[str, int, int], Arena]

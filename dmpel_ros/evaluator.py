@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
@@ -23,6 +24,7 @@ from std_srvs.srv import Trigger
 
 from dmpel_core.errors import DmpelError
 from dmpel_ros import messages, qos
+from dmpel_ros.routing import from_routing
 
 START_TIMEOUT = 120.0
 """How long a node may take from its start to its first answer [s]: it imports the network and reads the library."""
@@ -127,7 +129,7 @@ class Evaluator(Node):
         self._episode: tuple[str, dict[str, str]] = ("", {})
         self._library: dict[str, str] = {}
         self._instruction = self.create_publisher(String, "/policy/instruction", qos.LATCHED)
-        self._triggers = {name: self.create_client(Trigger, name) for name in ("/policy/reset", "/policy/load", "/simulation/reset")}
+        self._triggers: dict[str, Client] = {}
         self._setters = {name: AsyncParameterClient(self, name) for name in ("policy", "simulation")}
         self._subscribe()
 
@@ -158,15 +160,15 @@ class Evaluator(Node):
 
     def _on_routing(self, message: Float32MultiArray) -> None:
         """Pair the coefficients with the picture they answer, the last one to come before them."""
-        coefficients, _, experts = messages.from_table(message)
+        coefficients, experts = from_routing(message)
         if self._picture is not None:
             with self._changed:
                 self._frames.append(Frame(self._picture, coefficients, experts))
 
     def wait_for_nodes(self) -> None:
         """Wait until both nodes answer."""
-        for name, client in self._triggers.items():
-            self._wait(client.service_is_ready, START_TIMEOUT, f"nobody offers the service {name}")
+        for name in ("/policy/reset", "/policy/load", "/simulation/reset"):
+            self._offered(name)
         self._wait(lambda: bool(self._library), START_TIMEOUT, "the policy has not said which library it runs")
 
     @property
@@ -181,6 +183,31 @@ class Evaluator(Node):
 
     def run(self, trial: Trial) -> Outcome:
         """Run one episode to its end."""
+        self._instruct(trial.instruction)
+        self._call("/policy/reset", ANSWER_TIMEOUT)
+        with self._changed:
+            self._ticks, self._frames = [], []
+        self._finish(trial, self._begin(trial))
+        return self._outcome(trial)
+
+    def demonstrate(self, trial: Trial) -> Outcome:
+        """Have a recorder keep how the simulation's scripted expert solves the task; an episode without success is discarded."""
+        self._instruct("")  # the policy holds, and sends nothing more
+        number = self._begin(trial)
+        self._call("/recorder/begin", ANSWER_TIMEOUT)
+        self._call("/simulation/demonstrate", ANSWER_TIMEOUT)
+        self._finish(trial, number)
+        outcome = self._outcome(trial)
+        self._call("/recorder/keep" if outcome.success else "/recorder/discard", ANSWER_TIMEOUT)
+        return outcome
+
+    def _instruct(self, instruction: str) -> None:
+        self._instruction.publish(String(data=instruction))
+        taken_up = f"the policy has not taken up the instruction '{instruction}'"
+        self._wait(lambda: self._library["instruction"] == instruction, ANSWER_TIMEOUT, taken_up)
+
+    def _begin(self, trial: Trial) -> str:
+        """Set the scene and return the number of the episode that has begun there."""
         self._set_parameters(
             "simulation",
             suite=trial.suite,
@@ -191,19 +218,11 @@ class Evaluator(Node):
             blank=trial.blank,
             horizon=trial.horizon,
         )
-        self._instruction.publish(String(data=trial.instruction))
-        self._wait(
-            lambda: self._library["instruction"] == trial.instruction,
-            ANSWER_TIMEOUT,
-            f"the policy has not taken up the instruction '{trial.instruction}'",
-        )
-        self._call("/policy/reset", ANSWER_TIMEOUT)
-        with self._changed:
-            self._ticks, self._frames = [], []
-        number = self._call("/simulation/reset", RESET_TIMEOUT)
+        return self._call("/simulation/reset", RESET_TIMEOUT)
+
+    def _finish(self, trial: Trial, number: str) -> None:
         limit = TICK_TIMEOUT * trial.horizon + ANSWER_TIMEOUT
         self._wait(lambda: self._ended(number), limit, f"the simulation has not ended episode {number}")
-        return self._outcome(trial)
 
     def load(self, generation: int) -> None:
         """Have the policy load another generation of its library while it runs; its next tick is computed by it."""
@@ -239,10 +258,17 @@ class Evaluator(Node):
                 raise EvaluationError(f"/{node} refused its parameters {values}: {result.reason}")
 
     def _call(self, service: str, timeout: float) -> str:
-        response = self._result(self._triggers[service].call_async(Trigger.Request()), timeout, f"{service} has not answered")
+        response = self._result(self._offered(service).call_async(Trigger.Request()), timeout, f"{service} has not answered")
         if not response.success:
             raise EvaluationError(f"{service} failed: {response.message}")
         return response.message
+
+    def _offered(self, service: str) -> Client:
+        """Return the client of a service that somebody offers."""
+        if service not in self._triggers:
+            self._triggers[service] = self.create_client(Trigger, service)
+        self._wait(self._triggers[service].service_is_ready, START_TIMEOUT, f"nobody offers the service {service}")
+        return self._triggers[service]
 
     def _result(self, future: Future, timeout: float, missing: str) -> Any:
         future.add_done_callback(self._wake)

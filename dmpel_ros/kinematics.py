@@ -54,6 +54,19 @@ class Chain:
         last = self._frames(joints)[-1]
         return last[:3, :3] @ self.tool + last[:3, 3]
 
+    def orientation(self, joints: np.ndarray) -> np.ndarray:
+        """Return the axes of the last joint's frame in the base frame, the columns of (3, 3), at joint positions (joints,) [rad]."""
+        return self._frames(joints)[-1][:3, :3]
+
+    def motion(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """Return how the tool moves from joint positions `start` to `end`, (joints,) [rad] each, in the base frame.
+
+        Returns:
+            (6,): the way of its centre [m], then axis times angle of its turn [rad].
+        """
+        way = self.position(end) - self.position(start)
+        return np.append(way, axis_angle(self.orientation(end) @ self.orientation(start).T))
+
     def jacobian(self, joints: np.ndarray) -> np.ndarray:
         """Return (6, joints): the tool's linear [m/rad] and angular motion in the base frame by each joint."""
         frames = self._frames(joints)
@@ -71,3 +84,21 @@ class Chain:
         """
         jacobian = self.jacobian(joints)
         return jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + DAMPING**2 * np.eye(6), step)
+
+
+def axis_angle(rotation: np.ndarray) -> np.ndarray:
+    """Return axis times angle, (3,) [rad], of a rotation matrix, (3, 3); by way of a quaternion, which is stable near half a turn too."""
+    # The quaternion w x y z is the eigenvector to the largest eigenvalue (Bar-Itzhack, 2000).
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = rotation
+    matrix = np.array(
+        [
+            [xx + yy + zz, zy - yz, xz - zx, yx - xy],
+            [zy - yz, xx - yy - zz, xy + yx, xz + zx],
+            [xz - zx, xy + yx, yy - xx - zz, yz + zy],
+            [yx - xy, xz + zx, yz + zy, zz - xx - yy],
+        ]
+    )
+    quaternion = np.linalg.eigh(matrix)[1][:, -1]
+    quaternion = quaternion if quaternion[0] >= 0.0 else -quaternion
+    sine = float(np.linalg.norm(quaternion[1:]))
+    return quaternion[1:] * (2.0 * np.arctan2(sine, quaternion[0]) / max(sine, 1e-12))

@@ -55,7 +55,8 @@ class ManagedNode(LifecycleNode):
         try:
             return self._callbacks[state](previous)
         except Exception:  # noqa: BLE001 - whatever was raised leads to the error state, and is told
-            self.get_logger().error(f"a transition from {previous.label} raised:\n{traceback.format_exc()}")
+            if self.context.ok():  # otherwise a shutdown came in the middle of it
+                self.get_logger().error(f"a transition from {previous.label} raised:\n{traceback.format_exc()}")
             return TransitionCallbackReturn.ERROR
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from geometry_msgs.msg import TwistStamped
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float32MultiArray, Float64MultiArray, Header, MultiArrayDimension, MultiArrayLayout
 
@@ -127,6 +128,20 @@ def from_joint_state(message: JointState, names: Sequence[str]) -> np.ndarray:
     if not np.isfinite(positions).all():
         raise MessageError("joint states hold a position that is not a finite number")
     return positions
+
+
+def to_twist(motion: np.ndarray, nanoseconds: int, frame: str) -> TwistStamped:
+    """Return a message with a linear, then an angular motion, (6,), expressed in a frame."""
+    message = TwistStamped(header=Header(stamp=to_stamp(nanoseconds), frame_id=frame))
+    linear, angular = message.twist.linear, message.twist.angular
+    linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = map(float, motion)
+    return message
+
+
+def from_twist(message: TwistStamped) -> np.ndarray:
+    """Return the linear, then the angular motion, (6,)."""
+    linear, angular = message.twist.linear, message.twist.angular
+    return np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
 
 
 def to_table(values: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> Float32MultiArray:

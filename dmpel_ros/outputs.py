@@ -74,11 +74,7 @@ class Twist:
         self._moving = False
 
     def _send(self, step: np.ndarray, stamp: int) -> None:
-        twist = TwistStamped()
-        twist.header.stamp, twist.header.frame_id = messages.to_stamp(stamp), self._frame
-        linear, angular = twist.twist.linear, twist.twist.angular
-        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = map(float, step)
-        self._publish(twist)
+        self._publish(messages.to_twist(step, stamp, self._frame))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from std_srvs.srv import Trigger
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.inference.engine import Engine
-from dmpel_ros import qos
+from dmpel_ros import qos, robot
 from dmpel_ros.assembly import Assembly, assemble
 from dmpel_ros.background import in_thread, run_node, until_shutdown
 from dmpel_ros.catalogue import Catalogue, LibraryCatalogue
@@ -40,9 +40,10 @@ from dmpel_ros.parameters import declare, read
 from dmpel_ros.policy_parameters import ENGINE, PARAMETERS
 from dmpel_ros.skills import Answer
 from dmpel_ros.telemetry import Telemetry
+from dmpel_ros.watch import Watch
 
 LoadEngine = Callable[[Path, int | None, Mapping[str, Any]], Engine]
-"""Library, generation and the node's parameters about engines, `ENGINE`."""
+"""Library, generation, and by name the node's parameters about engines, `ENGINE`, and the key that the library must be `signed_by`."""
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
 
@@ -56,10 +57,14 @@ NOT_CONFIGURED = (False, "the node is not configured: ask for the transition `co
 
 def load_library(library: Path, generation: int | None, wanted: Mapping[str, Any]) -> Engine:
     """Load an engine; the import is here because a node with another engine needs none of it."""
-    from dmpel_core.inference import Savings, load_engine
+    from dmpel_core.inference import Limits, Savings, load_engine
 
-    savings = Savings(route_every=wanted["route_every"], route_after=wanted["route_after"])
-    return load_engine(library, generation, wanted["threads"], engine=wanted["engine"], provider=wanted["provider"], savings=savings)
+    savings = Savings(**{name: wanted[name] for name in ("route_every", "route_after", "hysteresis", "most_change")})
+    limits = Limits(signed_by=wanted.get("signed_by"))
+    engine, provider, insight = wanted["engine"], wanted["provider"], wanted["alarm"] != "off"
+    return load_engine(
+        library, generation, wanted["threads"], engine=engine, provider=provider, savings=savings, limits=limits, insight=insight
+    )
 
 
 class PolicyNode(ManagedNode):
@@ -73,11 +78,12 @@ class PolicyNode(ManagedNode):
         """
         super().__init__("policy", **options)
         declare(self, PARAMETERS)
-        self._load, self._catalogue = load, catalogue or LibraryCatalogue()
+        self._load, self._catalogue = load, catalogue
         self._period, self._simulated = 1.0 / read(self, "rate"), read(self, "use_sim_time")
         self._topics = {source: read(self, f"{source}_topic") for source in SOURCES}
         self._inbox = Inbox(tuple(self._topics.values()), read(self, "max_input_skew"))
         self._telemetry = Telemetry(self, self._period)
+        self._watch = Watch(self, read(self, "alarm_ticks"), read(self, "alarm"))
         self._stepping = threading.Lock()  # held for one tick
         self._telling = threading.Lock()  # both threads tell, and the last word must be the latest
         self._parts: Assembly | None = None
@@ -94,6 +100,7 @@ class PolicyNode(ManagedNode):
 
     def _offer_services(self) -> None:
         self.create_subscription(String, "~/instruction", self._on_instruction, qos.LATCHED)
+        self.create_publisher(String, "~/instruction", qos.LATCHED)  # never used: Foxglove's bridge publishes as others do on a topic
         self.create_service(Trigger, "~/reset", self._answering(self._reset))
         self.create_service(Trigger, "~/stop", self._answering(self._stop))
         self.create_service(Trigger, "~/clear", self._answering(self._clear))
@@ -110,11 +117,11 @@ class PolicyNode(ManagedNode):
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Read the library, compare it with the robot's parameters, warm up, connect."""
         try:
-            wanted = self._wanted_library()
+            wanted, signed_by = self._wanted_library(), robot.signed_by(self)
             self._parts = assemble(
                 self,
-                lambda: self._load(*wanted, {row.name: read(self, row.name) for row in ENGINE}),
-                self._catalogue,
+                lambda: self._load(*wanted, {row.name: read(self, row.name) for row in ENGINE} | {"signed_by": signed_by}),
+                self._catalogue or LibraryCatalogue(signed_by),
                 wanted,
                 self._inbox,
                 self._topics,
@@ -221,6 +228,7 @@ class PolicyNode(ManagedNode):
 
     def _reset(self, parts: Assembly) -> str:
         parts.control.request("reset")
+        self._watch.reset()
         return "the observation window is forgotten before the next tick"
 
     def _stop(self, parts: Assembly) -> str:
@@ -230,6 +238,7 @@ class PolicyNode(ManagedNode):
 
     def _clear(self, parts: Assembly) -> str:
         parts.control.request("clear")
+        self._watch.reset()
         return "the next tick acts if it can"
 
     def _wanted_library(self) -> tuple[Path, int | None]:
@@ -314,6 +323,9 @@ class PolicyNode(ManagedNode):
         parts.connections.gripper.publish(parts.gripper.command(float(acted.tick.action[6])))
         parts.output.act(acted)
         self._telemetry.tick(acted, parts.engine.expert_names)
+        strange = self._watch.tick(acted.tick.insight)
+        if strange is not None:
+            parts.control.request("stop", strange)
         if acted.tick.generation != self._reported_generation:
             self._report_library(parts)
         self._tell()

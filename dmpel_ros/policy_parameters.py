@@ -4,12 +4,6 @@ from math import pi
 
 from dmpel_ros.parameters import Parameter
 
-ACTION = "OSC_POSE delta in [-1, 1] (0.05 m, 0.5 rad), then gripper (-1 open, +1 close)"
-"""What the shipped libraries' actions mean, in the words of their manifests."""
-
-FULL_LINEAR = 0.05
-"""How far a full linear deflection is meant to move the tool [m], as `ACTION` says; the box stops the tool that far ahead."""
-
 PANDA_JOINTS = [f"panda_joint{number}" for number in range(1, 8)]
 
 # a [m], d [m], alpha [rad] of each joint, as in the Panda's own documentation.
@@ -28,6 +22,9 @@ LIBRARY = (
     Parameter("generation", -1, "Generation of the library to run; -1 takes the one that the library's manifest selects.", -1, 1_000_000),
     Parameter("allow_loading", False, "Whether ~/load and ~/roll_back may change the library while the node runs.", read_only=True),
     Parameter("library_root", "", "Folder that every library to load must lie in; empty for the first library's own.", read_only=True),
+    Parameter("require_signed", False, "Whether only generations run that are signed by the owner of `public_key`.", read_only=True),
+    Parameter("public_key", "", "File with the public key of who may sign, in PEM; see `dmpel sign`.", read_only=True),
+    Parameter("gate", True, "Whether ~/load refuses a generation that would change how old tasks are done.", read_only=True),
 )
 
 ENGINE = (
@@ -36,6 +33,17 @@ ENGINE = (
     Parameter("provider", "auto", "What onnx computes on: auto, cpu, cuda or tensorrt.", read_only=True),
     Parameter("route_every", 0, "Ticks from one routing to the next; 0 for what the library says.", 0, 1000, read_only=True),
     Parameter("route_after", False, "Whether to act first, with the coefficients of the tick before, and to route after.", read_only=True),
+    Parameter(
+        "hysteresis",
+        0.0,
+        "By how much a stronger expert must be ahead to take over a module group; 0.0 for at all.",
+        0.0,
+        2.0,
+        read_only=True,
+    ),
+    Parameter("most_change", 0.0, "Largest change of a coefficient from one routing to the next; 0.0 for any.", 0.0, 2.0, read_only=True),
+    Parameter("alarm", "report", "What an unknown task or scene leads to: off, report on ~/alarm, or hold until ~/clear.", read_only=True),
+    Parameter("alarm_ticks", 20, "Strange ticks in a row that raise the alarm, and familiar ones that end it.", 1, 10_000, read_only=True),
 )
 
 LIFECYCLE = (
@@ -49,8 +57,12 @@ CONTRACT = (
     Parameter("rate", 20.0, "Ticks per second [Hz]; the policy was trained at one rate.", 1.0, 100.0, read_only=True),
     Parameter("image_size", 128, "Width and height of both pictures [pixels].", 16, 1024, read_only=True),
     Parameter("image_orientation", "upright", "Which way up the pictures arrive, in the words of the library's manifest.", read_only=True),
-    Parameter("action", ACTION, "What an action means to the arm, in the words of the library's manifest.", read_only=True),
-)
+    Parameter("action_kind", "pose_delta", "What an action is: pose_delta for steps of the tool's pose, then the gripper.", read_only=True),
+    Parameter("action_frame", "base", "Along whose axes the steps are.", read_only=True),
+    Parameter("action_linear", 0.05, "What a full linear step is meant to be [m]; the box stops the tool that far ahead.", 0.001, 1.0,
+              read_only=True),
+    Parameter("action_angular", 0.5, "What a full angular step is meant to be [rad].", 0.001, pi, read_only=True),
+)  # fmt: skip
 
 INPUTS = (
     Parameter("agentview_topic", "/agentview/image_raw", "Pictures of the fixed camera.", read_only=True),

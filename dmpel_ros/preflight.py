@@ -8,6 +8,9 @@ from dmpel_ros.inbox import Inbox
 from dmpel_ros.messages import MessageError
 from dmpel_ros.senses import Senses
 
+WATCHERS = ("recorder", "rosbag2", "foxglove_bridge", "rviz", "_ros2cli")
+"""How the names of nodes begin that listen to commands and move no arm."""
+
 
 class Preflight:
     """Compares one node's inputs and outputs with what is on the network."""
@@ -53,7 +56,8 @@ class Preflight:
 
     def _command(self, topic: str, kind: type) -> Iterator[str]:
         resolved, wanted = self._node.resolve_topic_name(topic), _type_name(kind)
-        listened = {info.topic_type for info in self._node.get_subscriptions_info_by_topic(resolved)}
+        listening = self._node.get_subscriptions_info_by_topic(resolved)
+        listened = {info.topic_type for info in listening if not info.node_name.startswith(WATCHERS)}
         if listened - {wanted}:
             yield f"{topic}: the controller reads {', '.join(sorted(listened - {wanted}))}, the node publishes {wanted}: set 'output'"
         elif not listened and self._strict:

@@ -10,13 +10,13 @@ import numpy as np
 from rclpy.node import Node
 
 from dmpel_core.errors import DmpelError
-from dmpel_ros.contract import Promise
+from dmpel_core.experts.signature import read_public_key
+from dmpel_ros.contract import ACTION_PARAMETERS, Promise
 from dmpel_ros.control import Patience
 from dmpel_ros.guard import Limits
 from dmpel_ros.kinematics import Chain
 from dmpel_ros.outputs import OutputSettings, Ranges, Scales
 from dmpel_ros.parameters import read
-from dmpel_ros.policy_parameters import FULL_LINEAR
 from dmpel_ros.senses import Body, Senses
 from dmpel_ros.skills import Permission
 
@@ -29,7 +29,7 @@ def promise(node: Node) -> Promise:
         image_orientation=read(node, "image_orientation"),
         joints=len(read(node, "arm_joints")),
         gripper=len(read(node, "finger_joints")),
-        action=read(node, "action"),
+        action={field: read(node, parameter) for field, parameter in ACTION_PARAMETERS.items()},
         rate_hz=read(node, "rate"),
     )
 
@@ -63,7 +63,7 @@ def limits(node: Node) -> Limits:
     low, high = _vector(node, "box_low", 3), _vector(node, "box_high", 3)
     if (low >= high).any():
         raise DmpelError(f"the box is empty: 'box_low' is {low.tolist()}, 'box_high' {high.tolist()}")
-    return Limits(action, change, jerk, round(read(node, "ramp") * read(node, "rate")), low, high, FULL_LINEAR)
+    return Limits(action, change, jerk, round(read(node, "ramp") * read(node, "rate")), low, high, read(node, "action_linear"))
 
 
 def patience(node: Node) -> Patience:
@@ -74,7 +74,20 @@ def patience(node: Node) -> Patience:
 def permission(node: Node, library: Path) -> Permission:
     """Return what may be loaded, when `library` is what the node starts with."""
     root = read(node, "library_root")
-    return Permission(read(node, "allow_loading"), Path(root) if root else library)
+    return Permission(read(node, "allow_loading"), Path(root) if root else library, read(node, "gate"))
+
+
+def signed_by(node: Node) -> bytes | None:
+    """Return the public key that every generation must be signed by, or None where none need be.
+
+    Raises:
+        DmpelError: A signature is required, and there is no key to check it with.
+    """
+    if not read(node, "require_signed"):
+        return None
+    if not read(node, "public_key"):
+        raise DmpelError("'require_signed' is set and 'public_key' is empty: name the file that holds the public key")
+    return read_public_key(Path(read(node, "public_key")))
 
 
 def output_settings(node: Node, kinematics: Chain) -> OutputSettings:

@@ -1,5 +1,6 @@
 """The simulated arm and the policy as two processes with an evaluator beside them: what `simulate`, `demo` and the tests share."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -87,6 +88,17 @@ def session(setup: Setup) -> Iterator[Evaluator]:
         stack.enter_context(spinning(evaluator))
         evaluator.wait_for_nodes()
         yield evaluator
+
+
+@contextmanager
+def recording(folder: Path, logs: Path) -> Iterator[None]:
+    """Record into a folder what a session does while the block runs; the file is whole when it has ended."""
+    processes = Processes(logs, os.environ)
+    processes.start("recorder", "dmpel_ros.recorder", ros_arguments("policy.yaml", folder=folder.resolve()))
+    try:
+        yield
+    finally:
+        processes.stop()
 
 
 def interruptible(work: Callable[[], None]) -> int:

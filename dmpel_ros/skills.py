@@ -26,10 +26,12 @@ class Permission:
     Attributes:
         loading: Whether anything may.
         root: Folder that it must lie in.
+        gate: Whether it must also leave old tasks as they are, see `dmpel_core.admission.gate`; a roll-back need not.
     """
 
     loading: bool
     root: Path
+    gate: bool = True
 
 
 class Skills:
@@ -43,7 +45,7 @@ class Skills:
 
     def load(self, library: Path, generation: int | None) -> Answer:
         """Load a generation, None for the one in use, beside the running ticks."""
-        return self._change(lambda: self._load(library, generation))
+        return self._change(lambda: self._load(library, generation, gate=self._permission.gate))
 
     def roll_back(self) -> Answer:
         """Load the generation that the running one was made from."""
@@ -78,12 +80,14 @@ class Skills:
         parent = self._catalogue.parent(self._library, self._number)
         if parent is None:
             raise DmpelError(f"generation {self._number} was made from none")
-        return self._load(self._library, parent)
+        return self._load(self._library, parent, gate=False)
 
-    def _load(self, library: Path, generation: int | None) -> str:
+    def _load(self, library: Path, generation: int | None, *, gate: bool) -> str:
         self._confine(library)
         number, expected = self._catalogue.observation(library, generation)
         check(expected, self._promise)
+        if gate:
+            self._catalogue.admit((self._library, self._number), (library, number))
         self._engine.load(library, number)
         self._library, self._number = library, number
         return f"generation {number} is loaded and takes over at the next tick"

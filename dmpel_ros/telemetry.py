@@ -12,9 +12,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_msgs.msg import Float32MultiArray, Float64MultiArray, String
 
-from dmpel_core.groups import GROUPS
 from dmpel_ros import messages, qos
 from dmpel_ros.outcome import Acted
+from dmpel_ros.routing import to_routing
 from dmpel_ros.statistics import TickStatistics
 from dmpel_ros.trace import Trace
 
@@ -43,7 +43,7 @@ class Telemetry:
         record = (acted.stamp / 1e9, 1e3 * compute, 1e3 * acted.age, float(overrun), float(acted.tick.generation))
         self._timing.publish(messages.to_record(record, TIMING_FIELDS))
         if acted.tick.coefficients.shape[1] == len(experts):  # not so for the one tick during which a load changes the names
-            self._routing.publish(messages.to_table(acted.tick.coefficients, GROUPS, experts))
+            self._routing.publish(to_routing(acted.tick.coefficients, tuple(experts)))
 
     def trace(self, trace: Trace) -> None:
         """Tell what the engine computed from what, for recordings."""

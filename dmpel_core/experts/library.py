@@ -7,7 +7,10 @@
       experts/0003-open-a-drawer.safetensors   immutable; the number is the generation that added it
       routers/0003.safetensors        one per generation
       replay/0003.safetensors         coefficient replay memory of that task
+      heads/0003-0123456789abcdef.safetensors  what a generation tells beside acting, where it was trained
+      alarm/0003-0123456789abcdef.safetensors  the alarm's limits, where they were calibrated
       graphs/act-0123456789abcdef.onnx   the policy as ONNX graphs, named by their hash; structure only, no weight is in them
+      signatures/0003.sig             of a manifest and so of every file that it names, where somebody has signed it
 
 numpy, safetensors and JSON only: neither torch, nor a simulator, nor ROS. Renaming `manifest.json` is the one step that makes
 a generation exist, so a crash leaves the old one whole. A generation without experts is numbered 0.
@@ -23,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from dmpel_core.experts.manifest import Expert, LibraryError, Limits, Manifest, Module, StoredFile, from_text, slug, to_text
+from dmpel_core.experts.signature import check_signature
 from dmpel_core.experts.storage import read_file, read_stored, write_file, writing
 from dmpel_core.experts.tensors import Tensors, check_factors, pack, unpack
 
@@ -107,6 +111,14 @@ class Library:
         """Return the policy's ONNX graphs by stage; empty where nobody has exported them."""
         return {Path(file.path).stem.rsplit("-", 1)[0]: read_stored(self.path, file) for file in self.manifest.graphs}
 
+    def heads(self) -> Tensors:
+        """Return the auxiliary heads of this generation's router; empty where none are trained."""
+        return self._load(self.manifest.heads) if self.manifest.heads else {}
+
+    def alarm(self) -> Tensors:
+        """Return the limits of the alarm by task; empty where nobody has calibrated it."""
+        return self._load(self.manifest.alarm) if self.manifest.alarm else {}
+
     def check(self) -> None:
         """Read every file once.
 
@@ -116,6 +128,8 @@ class Library:
         self.backbone()
         self.router()
         self.graphs()
+        self.heads()
+        self.alarm()
         for index in range(len(self.experts)):
             self.factors(index)
             self.replay(index)
@@ -233,7 +247,7 @@ def add_experts(library: Library, experts: Sequence[NewExpert], router: Mapping[
             memory = write_file(root, f"replay/{number:04d}.safetensors", replay)
             added.append(Expert(expert.name, expert.instructions, expert.skill, stored, memory, dict(expert.provenance)))
         stored = write_file(root, f"routers/{number:04d}.safetensors", routing)
-        _commit(root, replace(library.manifest, generation=number, parent=library.generation,
+        _commit(root, replace(bare(library.manifest), generation=number, parent=library.generation,
                               router=stored, experts=(*library.experts, *added)), limits)  # fmt: skip
     return read_library(root, number, limits)
 
@@ -273,6 +287,11 @@ def keep_graphs(path: str | os.PathLike[str], graphs: Mapping[str, bytes], limit
     return read_library(root, None, limits)
 
 
+def bare(manifest: Manifest) -> Manifest:
+    """Return a manifest without the heads, which belong to one router. The alarm's limits belong to tasks and stay."""
+    return replace(manifest, heads=None)
+
+
 def _kept(root: Path, generation: int) -> tuple[str, ...]:
     """Return the place of a generation's kept manifest, if there is one."""
     place = f"manifests/{generation:04d}.json"
@@ -285,10 +304,13 @@ def open_library(path: str | os.PathLike[str], generation: int | None = None, li
     An engine that runs takes this: loading one expert reads one expert, whatever the library holds.
 
     Raises:
-        LibraryError: There is no such library or generation, or its manifest is damaged or over a cap.
+        LibraryError: There is no such library or generation, or its manifest is damaged, over a cap, or lacks the signature asked for.
     """
     root, limits = Path(path), limits or Limits()
-    return Library(root, _manifest(root, generation, limits), limits)
+    manifest = _manifest(root, generation, limits)
+    if limits.signed_by is not None:
+        check_signature(root, manifest, limits.signed_by)
+    return Library(root, manifest, limits)
 
 
 def read_library(path: str | os.PathLike[str], generation: int | None = None, limits: Limits | None = None) -> Library:
@@ -300,7 +322,7 @@ def read_library(path: str | os.PathLike[str], generation: int | None = None, li
         limits: Caps; None for the defaults.
 
     Raises:
-        LibraryError: There is no such library or generation, or a file is damaged or does not fit.
+        LibraryError: There is no such library or generation, or a file is damaged, does not fit, or lacks the signature asked for.
     """
     library = open_library(path, generation, limits)
     library.check()
@@ -315,19 +337,17 @@ def generations(path: str | os.PathLike[str], limits: Limits | None = None) -> t
 
 
 def _manifest(root: Path, generation: int | None, limits: Limits) -> Manifest:
-    """Read the manifest in use, or the one of `generation`."""
+    """Read the manifest in use, or the one of `generation`: one file, for a load beside a moving arm should be short."""
     if not (root / "manifest.json").exists():
         raise LibraryError(f"{root} is not a library: it has no manifest.json")
-    current = from_text(read_file(root, "manifest.json", limits.manifest_bytes), limits, str(root / "manifest.json"))
-    if generation is None or generation == current.generation:
-        return current
-    relative = f"manifests/{generation:04d}.json"
-    if not (root / relative).exists():
-        raise LibraryError(f"{root} has no generation {generation}, only {', '.join(map(str, generations(root, limits)))}")
-    other = from_text(read_file(root, relative, limits.manifest_bytes), limits, str(root / relative))
-    if other.generation != generation:
-        raise LibraryError(f"{root / relative} describes generation {other.generation}: the file was exchanged")
-    return other
+    kept = _kept(root, generation) if generation is not None else ()
+    place = kept[0] if kept else "manifest.json"
+    found = from_text(read_file(root, place, limits.manifest_bytes), limits, str(root / place))
+    if generation in {None, found.generation}:
+        return found
+    if kept:
+        raise LibraryError(f"{root / place} describes generation {found.generation}: the file was exchanged")
+    raise LibraryError(f"{root} has no generation {generation}, only {', '.join(map(str, generations(root, limits)))}")
 
 
 def _commit(root: Path, manifest: Manifest, limits: Limits) -> None:

@@ -16,7 +16,7 @@ FORMAT = "dmpel-library"
 VERSION = 1
 
 _PATH = re.compile(
-    r"backbone\.safetensors|(experts|routers|replay)/\d{4,8}(-[a-z0-9-]{1,80})?\.safetensors|graphs/[a-z_]{1,32}-[0-9a-f]{16}\.onnx"
+    r"backbone\.safetensors|(experts|routers|replay|heads|alarm)/\d{4,8}(-[a-z0-9-]{1,80})?\.safetensors|graphs/[a-z_]{1,32}-[0-9a-f]{16}\.onnx"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _Item = TypeVar("_Item")
@@ -28,9 +28,10 @@ class LibraryError(DmpelError):
 
 @dataclass(frozen=True)
 class Limits:
-    """Caps that are checked before anything is allocated; raise them for a library that you trust.
+    """What a reader insists on: caps that are checked before anything is allocated, and a signature where one is wanted.
 
-    The defaults hold a ViT-B/16 policy with its text tower in float32 (0.8 GB) and some hundred experts.
+    Raise the caps for a library that you trust. The defaults hold a ViT-B/16 policy with its text tower in float32 (0.8 GB) and
+    some hundred experts.
 
     Attributes:
         manifest_bytes: Largest `manifest.json` [bytes].
@@ -41,6 +42,7 @@ class Limits:
         modules: Most adapted modules.
         experts: Most experts.
         rank: Largest rank of a module.
+        signed_by: Public key that the manifest must be signed by, 32 bytes; None for no signature.
     """
 
     manifest_bytes: int = 8 << 20
@@ -51,6 +53,7 @@ class Limits:
     modules: int = 1024
     experts: int = 256
     rank: int = 256
+    signed_by: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ class Manifest:
         router: File of this generation's router; None without experts.
         experts: In the order in which they were learned, which is the order of the router's columns.
         graphs: Files of the policy as ONNX graphs, one for each stage of a tick; none where nobody has exported them.
+        heads: File of the auxiliary heads of this generation's router; None where none are trained.
+        alarm: File of the alarm's limits; None where nobody has calibrated it.
     """
 
     generation: int
@@ -129,18 +134,21 @@ class Manifest:
     router: StoredFile | None = None
     experts: tuple[Expert, ...] = field(default=())
     graphs: tuple[StoredFile, ...] = field(default=())
+    heads: StoredFile | None = None
+    alarm: StoredFile | None = None
 
     def files(self) -> tuple[StoredFile, ...]:
         """Return every file of this generation, the backbone first."""
-        router = (self.router,) if self.router else ()
-        return (self.backbone, *router, *self.graphs, *(file for expert in self.experts for file in (expert.factors, expert.replay)))
+        single = (file for file in (self.router, self.heads, self.alarm) if file)
+        return (self.backbone, *single, *self.graphs, *(file for expert in self.experts for file in (expert.factors, expert.replay)))
 
 
 def to_text(manifest: Manifest) -> bytes:
     """Return the manifest as JSON, the same bytes for the same content."""
     record = {"format": FORMAT, "version": VERSION, **asdict(manifest)}
-    if not manifest.graphs:  # came later: a library without graphs reads as it always did
-        del record["graphs"]
+    for later in ("graphs", "heads", "alarm"):  # a library without them reads as it always did
+        if not record[later]:
+            del record[later]
     return (json.dumps(record, indent=1, allow_nan=False) + "\n").encode()
 
 
@@ -258,6 +266,8 @@ def _manifest(record: dict[str, Any]) -> Manifest:
         router=_optional(record, "router", _stored_file),
         experts=tuple(_expert(entry) for entry in _take(record, "experts", list)),
         graphs=tuple(_stored_file(entry) for entry in (_take(record, "graphs", list) if "graphs" in record else ())),
+        heads=_optional(record, "heads", _stored_file) if "heads" in record else None,
+        alarm=_optional(record, "alarm", _stored_file) if "alarm" in record else None,
     )  # fmt: skip
 
 

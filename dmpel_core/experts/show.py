@@ -7,7 +7,8 @@ from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
-from dmpel_core.experts.library import Expert, Library, Module, generations, read_library, select_generation
+from dmpel_core.experts.library import Expert, Library, Limits, Module, generations, read_library, select_generation
+from dmpel_core.experts.signature import read_public_key
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("library", type=Path, help="folder of the library")
     parser.add_argument("--generation", type=int, help="generation to show; the one in use when left out")
     parser.add_argument("--select", type=int, metavar="GENERATION", help="make this the generation in use; no other file changes")
+    parser.add_argument("--public-key", type=Path, metavar="FILE", help="refuse what is not signed by this key, see `dmpel sign`")
     parser.add_argument("--json", action="store_true", help="print the whole manifest as JSON instead")
 
 
@@ -22,7 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the library and return 0."""
     if arguments.select is not None:
         select_generation(arguments.library, arguments.select)
-    library = read_library(arguments.library, arguments.generation)
+    key = read_public_key(arguments.public_key) if arguments.public_key else None
+    library = read_library(arguments.library, arguments.generation, Limits(signed_by=key))
     text = json.dumps(asdict(library.manifest), indent=1) if arguments.json else "\n".join(describe(library))
     print(text)
     return 0

@@ -23,6 +23,7 @@ def load_engine(
     provider: str = "auto",
     savings: Savings | None = None,
     limits: Limits | None = None,
+    insight: bool = False,
 ) -> Engine:
     """Read a library and return an engine that runs it.
 
@@ -35,6 +36,7 @@ def load_engine(
         provider: What `onnx` computes on, see `dmpel_core.inference.onnx_engine.OnnxEngine`.
         savings: What `onnx` may leave out; None for nothing.
         limits: Caps on what is ever loaded.
+        insight: Whether the ticks of `onnx` tell more than the action, see `dmpel_core.skills.insight`; `torch` tells nothing more.
 
     Raises:
         DmpelError: The library is damaged or does not fit this version, or the engine cannot run here.
@@ -46,7 +48,7 @@ def load_engine(
     if engine == "onnx":
         from dmpel_core.inference.onnx_engine import OnnxEngine
 
-        return OnnxEngine(library, generation, threads, sample_seed, provider, savings, limits)
+        return OnnxEngine(library, generation, threads, sample_seed, provider, savings, limits, insight=insight)
     if savings not in {None, Savings()}:
         raise DmpelError("the torch engine is exact and has no savings: choose the engine 'onnx'")
     import torch  # imported here: a robot does without

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from dmpel_core.observation import Observation
+from dmpel_core.skills.insight import Insight
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,13 @@ class Tick:
         action: (7,), six pose deltas in [-1, 1], then the gripper (-1 open, +1 close).
         coefficients: (6, experts), rows as in `dmpel_core.groups.GROUPS`; zero where an expert is not among the top-k of its group.
         generation: Library generation that computed it.
+        insight: What is told beside the action, where the engine was asked to.
     """
 
     action: np.ndarray
     coefficients: np.ndarray
     generation: int
+    insight: Insight | None = None
 
 
 class Engine(Protocol):

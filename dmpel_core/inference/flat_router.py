@@ -45,10 +45,11 @@ class FlatRouter:
         self._first, self._second, self._last = (_layer(tensors, name) for name in ("net.0", "net.2", "net.4"))
         self._reach = np.sqrt(np.einsum("ok,ok->o", self._last[0], self._last[0]))
         self._kept: tuple[np.ndarray, np.ndarray] | None = None
+        self.hidden = np.zeros_like(self._second[1])  # the last query's, for what is told beside the action
 
     def __call__(self, query: np.ndarray) -> np.ndarray:
         """Map a query (width,) to sparse coefficients (6, experts), zero outside the top-k."""
-        hidden = gelu_tanh(linear(self._second, gelu_tanh(linear(self._first, query))))
+        self.hidden = hidden = gelu_tanh(linear(self._second, gelu_tanh(linear(self._first, query))))
         logits = self._logits(hidden).reshape(self.rows, self.experts)
         chosen = np.argpartition(logits, self.experts - self.top_k, axis=1)[:, self.experts - self.top_k :]
         coefficients = np.zeros((len(GROUPS), self.experts), np.float32)

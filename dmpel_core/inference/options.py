@@ -1,6 +1,7 @@
 """Chosen savings: each changes what the policy does a little, is off by default, and is for the user to weigh."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from dmpel_core.errors import DmpelError
 
@@ -14,11 +15,18 @@ class Savings:
         tolerance: A module group is mixed anew only when a coefficient of it has moved by more than this.
         route_after: Act first and route after: a tick acts with the coefficients of the tick before, and `Engine.catch_up`, called
             when the action is out, does the rest. The first tick of an episode or of a generation routes before it acts.
+        int8: Run the image tower in eight bits, on a processor: a file of pictures on which it is tried first, and refused if it sees
+            something else (`dmpel_core.inference.int8.open_int8`). None for float32.
+        hysteresis: See `dmpel_core.inference.calm.Calm`; 0 is off.
+        most_change: Likewise.
     """
 
     route_every: int = 0
     tolerance: float = 0.0
     route_after: bool = False
+    int8: Path | None = None
+    hysteresis: float = 0.0
+    most_change: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning.
@@ -26,5 +34,6 @@ class Savings:
         Raises:
             DmpelError: A number is negative.
         """
-        if self.route_every < 0 or not self.tolerance >= 0:
-            raise DmpelError(f"route_every {self.route_every} and tolerance {self.tolerance} must not be negative; 0 is off")
+        negative = [name for name in ("route_every", "tolerance", "hysteresis", "most_change") if not getattr(self, name) >= 0]
+        if negative:
+            raise DmpelError(f"{negative[0]} {getattr(self, negative[0])} must not be negative; 0 is off")

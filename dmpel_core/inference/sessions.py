@@ -1,7 +1,7 @@
 """A library's graphs as ONNX Runtime sessions, their weights fed from the library's own checked files."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import onnxruntime
@@ -13,6 +13,9 @@ from dmpel_core.inference.graph_file import wanted_weights
 
 PROVIDERS = {"tensorrt": "TensorrtExecutionProvider", "cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 """Execution providers by the names that we use, fastest first."""
+
+SLOW_FUSIONS = ["SkipLayerNormFusion"]
+"""On a processor a sum and its layer norm fused into one operator take four times as long as the two (ONNX Runtime 1.31)."""
 
 GRAPH_ERRORS = (fault.Fail, fault.InvalidArgument, fault.InvalidGraph, fault.InvalidProtobuf, fault.NotImplemented, fault.RuntimeException)
 
@@ -53,9 +56,7 @@ def _offered(provider: str) -> list[str]:
     return [name for name in dict.fromkeys(wanted) if name in onnxruntime.get_available_providers()]
 
 
-def _open(
-    name: str, data: bytes, weights: Mapping[str, np.ndarray], threads: int, providers: Sequence[str]
-) -> onnxruntime.InferenceSession:
+def _open(name: str, data: bytes, weights: Mapping[str, np.ndarray], threads: int, providers: list[str]) -> onnxruntime.InferenceSession:
     wanted = wanted_weights(data, f"graph {name!r}")
     for weight, shape in wanted.items():
         found = weights[weight].shape if weight in weights else None
@@ -67,12 +68,18 @@ def _open(
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads would take the simulator's core
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray(weights[weight], np.float32, order="C")) for weight in wanted]
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(_number(weights[weight])) for weight in wanted]
     options.add_external_initializers(list(wanted), values)
+    slow = SLOW_FUSIONS if providers == [PROVIDERS["cpu"]] else ()
     try:
-        return onnxruntime.InferenceSession(data, options, providers=list(providers))
+        return onnxruntime.InferenceSession(data, options, providers=providers, disabled_optimizers=slow)
     except GRAPH_ERRORS as error:
         raise LibraryError(f"graph {name!r} cannot be opened ({error}): write it again with `dmpel export`") from error
+
+
+def _number(weight: np.ndarray) -> np.ndarray:
+    """Return a weight as graphs take it: in eight bits where it was made so, else as float32."""
+    return np.asarray(weight, np.int8 if weight.dtype == np.int8 else np.float32, order="C")
 
 
 class Binding:

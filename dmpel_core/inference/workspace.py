@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from dmpel_core.experts.library import Library, LibraryError
+from dmpel_core.inference import quantise
 from dmpel_core.inference.flat_router import FlatRouter
 from dmpel_core.inference.graph_file import MIXED
 from dmpel_core.inference.layout import Layout
@@ -31,8 +32,8 @@ class Workspace:
         frozen_sentence: (1, outputs), the instruction without experts, after `read`.
     """
 
-    def __init__(self, library: Library, threads: int, provider: str) -> None:
-        """Open a library's backbone.
+    def __init__(self, library: Library, threads: int, provider: str, *, int8: bool = False) -> None:
+        """Open a library's backbone, with `int8` the image tower in eight bits.
 
         Raises:
             DmpelError: A file is damaged, there are no graphs, or the text encoder is another one.
@@ -41,13 +42,7 @@ class Workspace:
         self.sizes = sizes = PolicySizes.from_json(library.policy)
         self.layout = Layout(library.modules, sizes.expert_bias)
         self._sentences = open_sentences(library, sizes, weights)
-        graphs = library.graphs()
-        if graphs.keys() != set(STAGES):
-            found = ", ".join(graphs) or "no graphs"
-            raise LibraryError(
-                f"{library.path} has {found}, this version needs {', '.join(STAGES)}: write them with `dmpel export {library.path}`"
-            )
-        self._sessions = open_sessions(graphs, {**weights, **self._sentences.weights}, threads, provider)
+        self._sessions = open_sessions(_graphs(library, int8), self._weights(weights, int8), threads, provider)
         self.provider = self._sessions["act"].get_providers()[0]
         self._centre, self._deviation = weights["proprioception.mean"], weights["proprioception.std"]
         self._make_arrays()
@@ -55,6 +50,11 @@ class Workspace:
         self._bind("look", "encode", "act")
         self._pictures: np.ndarray | None = None
         self._instruction: str | None = None
+
+    def _weights(self, backbone: Mapping[str, np.ndarray], int8: bool) -> Mapping[str, np.ndarray]:
+        """Return the tensors that graphs may want."""
+        weights = {**backbone, **self._sentences.weights}
+        return quantise.with_quantised(weights) if int8 else weights
 
     def _make_arrays(self) -> None:
         """Make every array whose size does not depend on a picture or an instruction."""
@@ -87,6 +87,17 @@ class Workspace:
     def classes(self) -> np.ndarray:
         """(cameras, image_width), class tokens without experts, after `look`."""
         return self._arrays["classes"]
+
+    @property
+    def feature(self) -> np.ndarray:
+        """(width,), the temporal feature, after `act`.
+
+        Raises:
+            LibraryError: The graphs were exported before they told it.
+        """
+        if "feature" not in self._arrays:
+            raise LibraryError("the graphs of this library do not tell the temporal feature: write them again with `dmpel export`")
+        return self._arrays["feature"]
 
     @property
     def state(self) -> np.ndarray:
@@ -189,6 +200,18 @@ class Workspace:
             raise LibraryError(f"the graphs of this library do not run ({error}): write them again with `dmpel export`") from error
         self._arrays["window"][:] = 0
         self._instruction = None
+
+
+def _graphs(library: Library, int8: bool) -> dict[str, bytes]:
+    """Return a library's graph for each stage."""
+    graphs = library.graphs()
+    names = {stage: f"{stage}{quantise.SUFFIX}" if int8 and stage in quantise.STAGES else stage for stage in STAGES}
+    if not graphs.keys() >= set(names.values()):
+        found = ", ".join(graphs) or "no graphs"
+        raise LibraryError(
+            f"{library.path} has {found}, this version needs {', '.join(names.values())}: write them with `dmpel export {library.path}`"
+        )
+    return {stage: graphs[name] for stage, name in names.items()}
 
 
 def _is_picture(shape: object) -> bool:

@@ -1,14 +1,15 @@
 """Record one episode of the expert: the clean action at every observation, and what was executed in its place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import mujoco
 import numpy as np
 
 from dmpel_core.data.hdf5 import Demonstration
 from dmpel_core.simulation.environment import Environment
-from dmpel_core.simulation.expert import PHASES, Expert, StuckError
+from dmpel_core.simulation.expert import Expert, StuckError
 from dmpel_core.simulation.expert.motion import OPEN
+from dmpel_core.skills.vocabulary import PHASES
 
 SETTLE_TICKS = 5
 """Idle ticks after a reset, in which objects come to rest; not recorded, as in LIBERO's own files."""
@@ -78,6 +79,20 @@ def record_episode(
     numbers = np.array([PHASES.index(phase) for phase in phases], np.uint8)
     notes = {"settle_ticks": settled}
     return Demonstration(**_stacked(ticks), phases=numbers, phase_names=PHASES, initial_state=np.array(state), attributes=notes)
+
+
+def expert_actions(environment: Environment) -> Iterator[np.ndarray]:
+    """Yield the clean action, (7,), for the state in which each is asked for, until the goal holds and the hand is empty.
+
+    Raises:
+        StuckError: The expert failed.
+    """
+    expert = Expert(environment.model, environment.data, environment.task.goal)
+    while not environment.success() or expert.phase in _HOLDING | {"release"}:
+        action = expert.act()
+        if action is None:
+            raise StuckError(f"{environment.task.instruction!r} is not solved")
+        yield action
 
 
 def _let_go(phases: list[str], ticks: list[dict[str, np.ndarray]]) -> bool:

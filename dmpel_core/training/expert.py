@@ -35,10 +35,17 @@ class ExpertLosses(nn.Module):
         data: The task's frozen features.
         settings: Seed, batch and noise.
         accelerator: Device, and which of several processes this is.
+        router: What to start from; None for a fresh router.
     """
 
     def __init__(
-        self, policy: Policy, frozen: list[dict[str, Tensor]], data: FeatureSet, settings: LearnSettings, accelerator: Accelerator
+        self,
+        policy: Policy,
+        frozen: list[dict[str, Tensor]],
+        data: FeatureSet,
+        settings: LearnSettings,
+        accelerator: Accelerator,
+        router: Router | None = None,
     ) -> None:
         super().__init__()
         sizes, device = policy.sizes, accelerator.device
@@ -47,8 +54,8 @@ class ExpertLosses(nn.Module):
         self.newest = nn.ParameterList(self.factors.values())  # makes them known to what averages gradients
         earlier = [{name: value.to(device) for name, value in expert.items()} for expert in frozen]
         self.pool = ExpertPool(policy.modules_adapted, earlier, self.factors)
-        self.router = Router(policy.query_width, sizes.router_hidden, self.pool.count, sizes.top_k, shared=sizes.router_shared)
-        self.router.to(device)
+        fresh = Router(policy.query_width, sizes.router_hidden, self.pool.count, sizes.top_k, shared=sizes.router_shared)
+        self.router = (router or fresh).to(device)
         self.policy = policy.to(device)
         self._data, self._settings, self._words = data, settings, data.text.to(device)
         self._device, self._process = device, accelerator.process_index
@@ -93,6 +100,7 @@ def learn_expert(
     run: Run,
     identity: dict[str, str],
     accelerator: Accelerator | None = None,
+    router: Router | None = None,
 ) -> tuple[dict[str, Tensor], Router]:
     """Train the factors of a new expert together with a new router, going on from the run's checkpoint.
 
@@ -104,13 +112,14 @@ def learn_expert(
         run: Where checkpoint and log go.
         identity: Names library and data; a checkpoint of others is refused.
         accelerator: Device and processes; None for the processor.
+        router: What to start from, see `dmpel_core.training.skill_routing`; None for a fresh router.
 
     Returns:
         The new factors and the router, on the processor, the same in all processes.
     """
     accelerator = accelerator or on_processor()
     torch.manual_seed(settings.seed)
-    losses = ExpertLosses(policy, frozen, data, settings, accelerator)
+    losses = ExpertLosses(policy, frozen, data, settings, accelerator, router)
     policy.temporal.train()  # dropout in the temporal transformer, as in pretraining
     checkpoint = run.folder / "expert.safetensors"
     optimise(losses, losses.parameters_by_name(), settings, run, checkpoint, identity, CHECKPOINT_EVERY, accelerator)

@@ -8,7 +8,8 @@ OBSERVATION = {
     "image_orientation": "upright",
     "joints": 7,
     "gripper": 2,
-    "action": "OSC_POSE delta in [-1, 1] (0.05 m, 0.5 rad), then gripper (-1 open, +1 close)",
+    # Steps of the tool's pose in [-1, 1] along the base's axes, a full one meant to be so large; then the gripper, -1 open and +1 closed.
+    "action": {"kind": "pose_delta", "frame": "base", "linear_m": 0.05, "angular_rad": 0.5},
     "rate_hz": 20,
 }
 

@@ -23,6 +23,7 @@ from dmpel_core.training.options import add_setting_arguments, settings_of
 from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.skill_routing import CHOICES, akin_to, phases_for, pretrain_router
 from dmpel_core.training.workers import on_device, on_processor
 
 
@@ -84,7 +85,12 @@ def learn(
         "data": data_digest,
         "demonstrations": str(provenance["demonstrations"]),
     }
-    factors, router = learn_expert(policy, frozen, features, settings, run, identity, accelerator)
+    started = None
+    if settings.skills != "none":
+        phases = phases_for(data, limit, settings.skills, settings.seed)
+        akin = akin_to(instruction, library, shuffle=settings.skills == "shuffled", seed=settings.seed)
+        started = pretrain_router(policy, features, phases, akin, memories, settings.seed)
+    factors, router = learn_expert(policy, frozen, features, settings, run, identity, accelerator, started)
     queries, answers = remember(policy, router, features, replay_ratio, settings.seed)
     memory = ReplayMemory.of(queries, policy.text.width, answers, policy.sizes.top_k)
     loss = 0.0
@@ -138,6 +144,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replay-epochs", type=int, default=10, help="passes over the replay memories (paper: 10)")
     parser.add_argument("--replay-loss", choices=("sparse", "dense"), default=own.replay_loss,
                         help="compare the router's top-k with the stored one (paper), or the coefficients of all experts")  # fmt: skip
+    parser.add_argument("--skills", choices=CHOICES, default=own.skills,
+                        help="labels that pretrain the router: the expert's own, the annotator's, or shuffled as a control")  # fmt: skip
     parser.add_argument("--without-replay", action="store_true", help="learn although imported experts have no replay memory")
 
 
@@ -145,7 +153,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Learn the task and print the new generation."""
     torch.set_num_threads(arguments.threads)
     library = read_library(arguments.library)
-    settings = settings_of(arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss)
+    own = {name: getattr(arguments, name) for name in ("views", "query", "replay_loss", "skills")}
+    settings = settings_of(arguments, LearnSettings, **own)
     accelerator = on_device(settings.precision)
     log = Run(arguments.run or Path("runs/learn") / arguments.data[0].stem, "learn", shown=accelerator.is_main_process)
     grown = learn(

@@ -25,6 +25,8 @@ def optimise(
     every: int,
     accelerator: Accelerator,
     measure: Callable[[], Mapping[str, float]] | None = None,
+    before: Callable[[int], None] | None = None,
+    adjust: Callable[[int], None] | None = None,
 ) -> None:
     """Minimise what a module returns, going on from the checkpoint when there is one.
 
@@ -41,6 +43,8 @@ def optimise(
         every: Steps between checkpoints.
         accelerator: Device and processes.
         measure: Returns figures to note every thousand steps and at the end.
+        before: Called with each step before it is taken, and with the number of all steps at the end.
+        adjust: Called with each step when its gradients are clipped, and may change them.
     """
     optimizer = torch.optim.AdamW(parameters.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     processes = {"processes": accelerator.num_processes} if accelerator.num_processes > 1 else {}
@@ -48,11 +52,15 @@ def optimise(
     done = load_checkpoint(checkpoint, parameters, optimizer, fixed)
     model, stepper = accelerator.prepare(losses, optimizer)
     for step, report in run.steps(done, settings.steps):
+        if before is not None:
+            before(step)
         set_learning_rate(optimizer, settings.learning_rate, step, settings.steps, settings.schedule)
         likelihood, way = model(step)
         stepper.zero_grad()
         accelerator.backward(likelihood + settings.waypoint * way)
         accelerator.clip_grad_norm_(parameters.values(), settings.clip)
+        if adjust is not None:
+            adjust(step)
         stepper.step()
         report(loss=likelihood.item(), waypoint_cm=10 * way.item())
         if not accelerator.is_main_process:
@@ -61,6 +69,8 @@ def optimise(
             report.note(**measure())
         if due(step, settings.steps, every):
             save_checkpoint(checkpoint, parameters, optimizer, step + 1, fixed)
+    if before is not None:
+        before(settings.steps)
     accelerator.free_memory()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-NEWER = ("schedule", "padding", "windows", "precision", "compiled", "query", "replay_loss")
+NEWER = ("schedule", "padding", "windows", "precision", "compiled", "query", "replay_loss", "skills")
 """Options that earlier runs did not have: a record names them only where they are not the default, so that those runs go on."""
 
 
@@ -73,9 +73,11 @@ class LearnSettings(ImitationSettings):
             with the mean of the ticks so far as an engine asks.
         replay_loss: What coefficient replay compares, see `dmpel_core.experts.replay.replay_loss`: `sparse`, the router's top-k as
             published, or `dense`, the coefficients of all experts.
+        skills: Which labels pretrain the router, one of `dmpel_core.training.skill_routing.CHOICES`.
     """
 
     state_dropout: float = 0.3
     views: int = 4
     query: str = "chunk"
     replay_loss: str = "sparse"
+    skills: str = "none"

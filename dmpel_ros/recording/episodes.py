@@ -4,25 +4,19 @@ Where a person has marked demonstrations (begin, then keep or discard), those co
 rate from the first camera's pictures. Where nobody has, the policy's own ticks count, one episode per reset or instruction.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from geometry_msgs.msg import TwistStamped
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import String
 
-from dmpel_core.errors import DmpelError
-from dmpel_ros import messages, robot
 from dmpel_ros.recording.bag import Bag, BagError
+from dmpel_ros.recording.commands import Commands, EpisodeError, commands
 from dmpel_ros.recording.observations import Sight, Stamps, read
-from dmpel_ros.recording.topics import MARK, Robot, tick_topic
+from dmpel_ros.recording.topics import MARK, tick_topic
 from dmpel_ros.trace import Trace
-
-
-class EpisodeError(DmpelError):
-    """A recording does not hold what a demonstration needs."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ def episodes(bag: Bag) -> list[Episode]:
         BagError: There is none.
         EpisodeError: There is one that cannot be used.
     """
-    commanded = Commanded(bag)
+    commanded = commands(bag)
     marked = _marked(bag)
     found = list(_by_marks(bag, marked, commanded) if marked else _by_ticks(bag, commanded))
     if not found:
@@ -55,61 +49,7 @@ def episodes(bag: Bag) -> list[Episode]:
     return found
 
 
-class Commanded:
-    """The commands of a recording as actions, by when they were stamped."""
-
-    def __init__(self, bag: Bag) -> None:
-        """Read all commands; they are small.
-
-        Raises:
-            EpisodeError: The arm was not commanded by twists.
-        """
-        node, parameters = Robot(bag.parameters), bag.parameters
-        if parameters["output"] != "twist":
-            raise EpisodeError(
-                f"the arm was commanded by '{parameters['output']}', actions can be read from 'twist' alone: record with that output"
-            )
-        self._scales = np.repeat([parameters["linear_scale"], parameters["angular_scale"]], 3)
-        if (self._scales == 0.0).any():
-            raise EpisodeError("'linear_scale' and 'angular_scale' must not be 0 to read actions from twists")
-        self._gripper_range = robot.gripper_commands(node)
-        self._stamps, self._actions = self._read(bag, parameters["command_topic"], parameters["gripper_topic"])
-
-    def _read(self, bag: Bag, arm: str, hand: str) -> tuple[list[int], list[np.ndarray]]:
-        """Return stamps [ns] in rising order and actions, (7,) each: the gripper does what it was told last before the twist."""
-        found: dict[int, np.ndarray] = {}
-        gripper = -1.0
-        for recorded in bag.messages({arm, hand}):
-            if recorded.topic == hand:
-                gripper = self._from_gripper(read(recorded, Float64MultiArray))
-            else:
-                twist = read(recorded, TwistStamped)
-                # The first one of a stamp: in simulated time the zero of a hold may follow under the same stamp.
-                found.setdefault(messages.to_nanoseconds(twist.header.stamp), np.append(self._from_twist(twist), gripper))
-        stamps = sorted(found)
-        return stamps, [found[stamp] for stamp in stamps]
-
-    def _from_twist(self, message: TwistStamped) -> np.ndarray:
-        linear, angular = message.twist.linear, message.twist.angular
-        return np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z]) / self._scales
-
-    def _from_gripper(self, message: Float64MultiArray) -> float:
-        opened, closed = self._gripper_range
-        span = closed - opened
-        if len(message.data) != len(span):
-            raise EpisodeError(f"a gripper command has {len(message.data)} numbers, 'gripper_open' {len(span)}: record with this gripper's")
-        return float(np.clip(2.0 * (np.asarray(message.data) - opened) @ span / (span @ span) - 1.0, -1.0, 1.0))
-
-    def between(self, begin: int, end: int) -> np.ndarray:
-        """Return the action, (7,), commanded first from one stamp on and before another [ns]; none means that the arm was to stay."""
-        first = bisect_left(self._stamps, begin)
-        if first < len(self._stamps) and self._stamps[first] < end:
-            return np.clip(self._actions[first], -1.0, 1.0)
-        gripper = self._actions[first - 1][6] if first else -1.0
-        return np.append(np.zeros(6), gripper)
-
-
-def _by_ticks(bag: Bag, commanded: Commanded) -> Iterator[Episode]:
+def _by_ticks(bag: Bag, commanded: Commands) -> Iterator[Episode]:
     told = [Trace.from_json(read(message, String).data) for message in bag.messages({tick_topic(bag.parameters["policy"])})]
     starts = [
         index
@@ -118,10 +58,8 @@ def _by_ticks(bag: Bag, commanded: Commanded) -> Iterator[Episode]:
     ]
     for start, end in pairwise([*starts, len(told)]):
         part = told[start:end]
-        begins = [min(trace.stamps.values()) for trace in part]
-        # The policy stamps a command with its observation: what carries another stamp, such as the zero of a hold, is none of it.
-        actions = [commanded.between(begin, begin + 1) for begin in begins]
-        yield Episode(part[0].instruction, tuple(trace.stamps for trace in part), np.stack(actions))
+        ticks = tuple(trace.stamps for trace in part)
+        yield Episode(part[0].instruction, ticks, np.stack(commanded.answers(ticks)))
 
 
 def _marked(bag: Bag) -> list[tuple[int, int]]:
@@ -136,7 +74,7 @@ def _marked(bag: Bag) -> list[tuple[int, int]]:
     return kept
 
 
-def _by_marks(bag: Bag, marked: Sequence[tuple[int, int]], commanded: Commanded) -> Iterator[Episode]:
+def _by_marks(bag: Bag, marked: Sequence[tuple[int, int]], commanded: Commands) -> Iterator[Episode]:
     topics = Sight(bag).topics
     for begin, end in marked:
         stamps: dict[str, list[int]] = {topic: [] for topic in topics.values()}
@@ -144,9 +82,7 @@ def _by_marks(bag: Bag, marked: Sequence[tuple[int, int]], commanded: Commanded)
             if begin <= recorded.time < end:
                 stamps[recorded.topic].append(stamp)
         ticks = _at_rate({topic: sorted(set(found)) for topic, found in stamps.items()}, topics["agentview"], bag)
-        times = [min(tick.values()) for tick in ticks]  # the policy stamps its commands with the oldest of an observation's messages
-        actions = [commanded.between(time, after) for time, after in zip(times, [*times[1:], times[-1] + _period(bag)], strict=True)]
-        yield Episode("", tuple(ticks), np.stack(actions))
+        yield Episode("", tuple(ticks), np.stack(commanded.during(ticks)))
 
 
 def _at_rate(stamps: Mapping[str, Sequence[int]], first: str, bag: Bag) -> list[Stamps]:

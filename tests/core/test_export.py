@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,16 +11,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from dmpel_core.experts.library import LibraryError, generations, keep_graphs, open_library, read_library, select_generation
 from dmpel_core.experts.manifest import Manifest
 from dmpel_core.inference.export import command
 from dmpel_core.inference.export.command import export_library
-from dmpel_core.inference.export.stages import STAGES
+from dmpel_core.inference.export.stages import STAGES, write_graphs
 from dmpel_core.inference.graph_file import wanted_weights
 from dmpel_core.inference.onnx_engine import OnnxEngine
 from dmpel_core.inference.sessions import Binding, open_sessions
+from dmpel_core.policy.policy import Policy
+from dmpel_core.policy.presets import CLIP_VIT_B16
+from dmpel_core.training.interface import library_modules
 from tests.core.conftest import TINY
 from tests.core.engines import actions, grow, make_exported, observations
 
@@ -35,7 +40,7 @@ def test_the_command_gives_every_generation_of_a_library_its_graphs(tmp_path: Pa
         file.write_text(json.dumps(manifest))
     before = {number: read_without_graphs(path, number) for number in generations(path)}
     assert command.run(argparse.Namespace(library=path)) == 0
-    assert "6 graphs" in capsys.readouterr().out
+    assert "9 graphs" in capsys.readouterr().out
     for number, manifest in before.items():
         found = read_library(path, number)
         assert found.manifest.graphs
@@ -51,13 +56,31 @@ def read_without_graphs(path: Path, generation: int) -> Manifest:
 def test_no_expert_is_in_the_graphs(tmp_path: Path) -> None:
     library = make_exported(tmp_path / "library", TINY)
     graphs = library.graphs()
-    assert list(graphs) == list(STAGES)
+    assert list(graphs) == [*STAGES, "trunk_quantised", "look_quantised", "encode_quantised"]
     grown = grow(grow(library, "first"), "second")
     assert grown.graphs() == graphs
     assert export_library(grown.path).graphs() == graphs, "they depend on the sizes alone"
     stored = [numpy_helper.to_array(tensor) for data in graphs.values() for tensor in onnx.load_from_string(data).graph.initializer
               if tensor.data_location != TensorProto.EXTERNAL]  # fmt: skip
     assert max(array.nbytes for array in stored) < 1 << 16, "constants of the arithmetic, not weights"
+
+
+def test_the_published_size_wants_every_weight_of_the_backbone_and_every_factor_once() -> None:
+    """Without its 0.7 GB of weights: names and shapes alone."""
+    with torch.device("meta"):
+        policy = Policy(CLIP_VIT_B16)
+    weights = {name: tuple(tensor.shape) for name, tensor in policy.backbone_state().items()}
+    graphs = write_graphs(CLIP_VIT_B16, library_modules(policy), weights)
+    plain = [onnx.load_from_string(graphs[stage]).graph for stage in STAGES]
+    wanted = {name: shape for stage in STAGES for name, shape in wanted_weights(graphs[stage], stage).items()}
+    assert wanted.items() <= weights.items()
+    kept_elsewhere = {"text.words.weight", "text.position.weight", "proprioception.mean", "proprioception.std"}
+    assert {name for name in weights.keys() - wanted.keys() if "unused" not in name} <= kept_elsewhere
+    factors = [value for graph in plain for value in graph.input if value.name.startswith("mixed.")]
+    numbers = [math.prod(size.dim_value for size in value.type.tensor_type.shape.dim) for value in factors]
+    assert len({value.name for value in factors}) == len(factors)
+    assert sum(numbers) == 652_608, "the numbers of one expert"
+    assert sum(map(len, graphs.values())) < 400_000, "no weight is in them"
 
 
 def test_graphs_survive_another_generation(tmp_path: Path) -> None:

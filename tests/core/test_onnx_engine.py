@@ -22,7 +22,9 @@ VISION = TINY_CLIP.vision
 assert VISION is not None
 VARIANTS = {
     "small": TINY,
-    "small, one router row": replace(TINY, router_shared=True, query_mean=False, query_difference=True, query_state=False, pixels=32),
+    "small, one block, one router row": replace(
+        TINY, image_blocks=1, router_shared=True, query_mean=False, query_difference=True, query_state=False, pixels=32
+    ),
     "clip": TINY_CLIP,
     "clip, routed every third tick": replace(TINY_CLIP, mixture_interval=3, expert_bias=False, pixels=16),
     "clip, all blocks adapted": replace(TINY_CLIP, vision=replace(VISION, adapted=(0, 1, 2)), adapt="all"),

@@ -110,6 +110,39 @@ def test_a_second_load_at_once_is_refused(exported: Library, monkeypatch: pytest
     assert engine.tick(seen[1]).generation == 3
 
 
+def test_a_load_gives_way_to_a_tick_that_is_under_way(exported: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, order, paused, ended = OnnxEngine(exported.path, 1), list[str](), threading.Event(), threading.Event()
+    loading = threading.Thread(target=engine.load, args=(exported.path, 3))
+    encode, open_library = engine._work.encode, onnx_engine.open_library
+
+    def encode_while_a_load_begins() -> None:
+        loading.start()
+        assert paused.wait(20)
+        encode()
+        order.append("tick")
+
+    def pause(_seconds: float) -> None:
+        paused.set()
+        ended.wait(20)
+
+    monkeypatch.setattr(engine._work, "encode", encode_while_a_load_begins)
+    monkeypatch.setattr(onnx_engine, "sleep", pause)
+    monkeypatch.setattr(onnx_engine, "open_library", lambda *given: (order.append("load"), open_library(*given))[1])
+    engine.tick(observations(1)[0])
+    ended.set()
+    loading.join()
+    assert order == ["tick", "load"]
+
+
+def test_a_load_ends_where_ticks_never_do(exported: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, looks = OnnxEngine(exported.path, 1), iter(range(1000))
+    monkeypatch.setattr(onnx_engine, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(onnx_engine, "monotonic", lambda: onnx_engine.PATIENCE / 4 * next(looks))
+    engine._ticking = True
+    engine.load(exported.path, 3)
+    assert engine.tick(observations(1)[0]).generation == 3
+
+
 def test_another_backbone_starts_a_new_window(exported: Library, tmp_path: Path) -> None:
     other = make_exported(tmp_path / "other", TINY, 2)
     engine, seen = OnnxEngine(exported.path), observations(5)

@@ -41,6 +41,7 @@ def test_options_are_recorded_only_where_they_are_used() -> None:
         "compiled": False,
         "query": "chunk",
         "replay_loss": "sparse",
+        "skills": "none",
     }
     assert not newer.keys() & SETTINGS.record().keys()
     assert asdict(SETTINGS) == {**SETTINGS.record(), **newer}

@@ -1,7 +1,7 @@
 """The smallest engine and the smallest arm that fit the seams, so that the nodes' own behaviour can be tested alone."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,9 @@ class FakeCatalogue:
     def parent(self, library: Path, generation: int) -> int | None:
         return generation - 1 if generation > 1 else None
 
+    def admit(self, running: tuple[Path, int], candidate: tuple[Path, int]) -> None:
+        pass
+
     def contents(self, library: Path) -> dict[str, Any]:
         return {"selected": 3, "generations": {"3": ["skill-0", "skill-1", "skill-2"]}}
 
@@ -104,6 +107,13 @@ class FakeArena:
 
     def success(self) -> bool:
         return sum(np.any(action[:6]) for action in self.actions) >= GOAL_TICKS
+
+    def expert(self) -> Iterator[np.ndarray]:
+        """Act until the goal holds, then twice more to let go."""
+        extra = 2
+        while not self.success() or extra:
+            extra -= self.success()
+            yield np.array([0.3, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0 if self.success() else 1.0])
 
     def close(self) -> None:
         self.closed = True

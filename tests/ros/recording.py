@@ -22,6 +22,10 @@ class Recorder:
 
     def __init__(self, topic: str, sent: list[tuple[str, Any]], hooks: dict[str, Callable[[Any], None]]) -> None:
         self._topic, self._sent, self._hooks = topic, sent, hooks
+        self.topic_name, self.connected = topic, 0
+
+    def get_subscription_count(self) -> int:
+        return self.connected
 
     def publish(self, message: Any) -> None:
         self._sent.append((self._topic, message))

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from dmpel_core.experts.library import Library, Module, add_expert, create_library
-from dmpel_ros.policy_parameters import ACTION
 from tests.ros.fakes import SIZE
 
 MODULE = Module("image.one", "image", 4, 4, 2)
@@ -13,7 +12,7 @@ OBSERVATION = {
     "image_orientation": "upright",
     "joints": 7,
     "gripper": 2,
-    "action": ACTION,
+    "action": {"kind": "pose_delta", "frame": "base", "linear_m": 0.05, "angular_rad": 0.5},
     "rate_hz": 20,
 }
 

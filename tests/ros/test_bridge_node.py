@@ -9,6 +9,7 @@ from geometry_msgs.msg import TwistStamped
 from rclpy.context import Context
 from rclpy.parameter import Parameter
 from std_msgs.msg import Float64MultiArray, Header
+from std_srvs.srv import Trigger
 
 from dmpel_ros import messages
 from dmpel_ros.bridge_node import JOINTS, PERIOD
@@ -112,6 +113,48 @@ def test_holding_keeps_the_gripper(bridge: RecordingBridge) -> None:
 def test_late_and_broken_actions_are_not_carried_out(bridge: RecordingBridge, fault: dict) -> None:
     bridge.hooks[LAST] = answering(bridge, **fault)
     begin(bridge)
+    assert play(bridge).missed == 8
+
+
+COMMANDS = ("/gripper_controller/commands", "/servo_node/delta_twist_cmds")
+
+
+def demonstrate(bridge: RecordingBridge) -> Trigger.Response:
+    return bridge._on_demonstrate(Trigger.Request(), Trigger.Response())
+
+
+def test_the_scripted_expert_commands_over_the_arms_own_topics_until_it_has_let_go(bridge: RecordingBridge) -> None:
+    bridge.hooks |= dict(zip(COMMANDS, (bridge._on_gripper, bridge._on_twist), strict=True))
+    bridge.count_subscribers = lambda topic: 0
+    begin(bridge, horizon=20)
+    assert demonstrate(bridge).success
+    episode = play(bridge)
+    assert (episode.outcome, episode.missed) == ("success", 1)  # the last tick, at which it had nothing more to do
+    np.testing.assert_array_equal(arena(bridge).actions, [(0.3, 0, 0, 0, 0, 0, 1.0)] * GOAL_TICKS + [(0.3, 0, 0, 0, 0, 0, -1.0)] * 2
+                                  + [(0, 0, 0, 0, 0, 0, -1.0)])  # fmt: skip
+    stamps = [messages.to_nanoseconds(twist.header.stamp) for twist in bridge.on(COMMANDS[1])]
+    assert stamps == [messages.to_nanoseconds(picture.header.stamp) for picture in bridge.on(LAST)[: len(stamps)]]
+
+
+def test_the_expert_waits_until_everybody_hears_it(bridge: RecordingBridge) -> None:
+    bridge.count_subscribers = lambda topic: 1
+    begin(bridge)
+    demonstrate(bridge)
+    bridge._tick(bridge._episode)
+    assert not bridge.on(COMMANDS[1])
+    for publisher in (bridge._demonstrator._arm, bridge._demonstrator._gripper):
+        publisher.connected = 1
+    bridge._tick(bridge._episode)
+    assert len(bridge.on(COMMANDS[1])) == 1
+
+
+def test_the_expert_leaves_with_the_episode(bridge: RecordingBridge) -> None:
+    assert not demonstrate(bridge).success  # there is none
+    begin(bridge)
+    demonstrate(bridge)
+    bridge._tick(bridge._episode)
+    begin(bridge)
+    assert bridge._demonstrator is None
     assert play(bridge).missed == 8
 
 

@@ -10,13 +10,18 @@ import pytest
 from geometry_msgs.msg import TwistStamped
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Float64MultiArray, String
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from dmpel_core.data.hdf5 import Demonstration, read_demonstrations, read_task
 from dmpel_core.errors import DmpelError
+from dmpel_core.inference.engine import Tick
+from dmpel_core.observation import Observation
 from dmpel_ros import messages
 from dmpel_ros.bridge_node import JOINTS
-from dmpel_ros.convert import add_arguments, axis_angle, convert, parse_numbers, pose, run
-from dmpel_ros.kinematics import Chain
+from dmpel_ros.convert import add_arguments, convert, parse_numbers, pose, run
+from dmpel_ros.kinematics import Chain, axis_angle
+from dmpel_ros.outcome import Acted
+from dmpel_ros.outputs import OutputSettings, Ranges, Scales, make_output
 from dmpel_ros.policy_parameters import PANDA_DH
 from dmpel_ros.recording.bag import BagWriter
 from dmpel_ros.recording.topics import MARK, ROBOT, recorded
@@ -33,6 +38,7 @@ class Tape:
 
     def __init__(self, path: Path, **parameters: Any) -> None:
         self.path, self.random = path, np.random.default_rng(0)
+        self.by_targets = parameters.get("output", "twist") != "twist"
         robot = {row.name: row.default for row in ROBOT} | {"image_size": SIZE, "linear_scale": 0.5, "angular_scale": 2.0} | parameters
         robot |= {"gripper_open": [0.04], "gripper_closed": [0.0]}
         kinds = {topic: each.kind for topic, each in recorded(robot, "/policy").items()} | {MARK: String}
@@ -65,7 +71,7 @@ class Tape:
         linear.x, linear.y, linear.z = map(float, 0.5 * action[:3])
         angular.x, angular.y, angular.z = map(float, 2.0 * action[3:6])
         self.add("/gripper_controller/commands", Float64MultiArray(data=[0.0 if action[6] > 0 else 0.04]))
-        self.add("/servo_node/delta_twist_cmds", twist)
+        self.add("/arm", Float64MultiArray(data=POSE)) if self.by_targets else self.add("/servo_node/delta_twist_cmds", twist)
         return action
 
     def episode(self, ticks: int, began: int, late: int = 0, delay: int = 0) -> dict[str, np.ndarray]:
@@ -175,8 +181,10 @@ def broken_tapes() -> Iterator[tuple[str, Any]]:
     yield "1 of 2 observations", lambda tape: [tape.see(BEGAN), tape.tell(1, BEGAN, TEXT), tape.tell(2, BEGAN + PERIOD, TEXT)]
 
 
+@pytest.mark.parametrize("output", ["twist", "positions"])
 @pytest.mark.parametrize(("words", "play"), list(broken_tapes()))
-def test_what_is_no_demonstration_is_refused_and_leaves_no_file(tape: Tape, words: str, play: Any) -> None:
+def test_what_is_no_demonstration_is_refused_and_leaves_no_file(tmp_path: Path, words: str, play: Any, output: str) -> None:
+    tape = Tape(tmp_path / "tape.mcap", output=output, **({} if output == "twist" else {"command_topic": "/arm"}))
     play(tape)
     tape.bag.close()
     to = tape.path.with_name("demo.hdf5")
@@ -193,10 +201,60 @@ def test_a_file_that_exists_is_not_written_over(tape: Tape) -> None:
     assert to.read_text() == "precious"
 
 
-def test_an_arm_commanded_by_positions_is_refused(tmp_path: Path) -> None:
-    tape = Tape(tmp_path / "positions.mcap", output="positions")
+PANDA = Chain.from_parameters(PANDA_DH, [0.0, 0.0, 0.2035], 7)
+STEPS = {"linear_scale": 0.0127, "angular_scale": 0.099}
+"""What config/forward_position.yaml and joint_trajectory.yaml make of a full deflection."""
+
+
+class Follower:
+    """An arm that is where it was sent; a person sends it on by actions, through the policy's own outputs."""
+
+    def __init__(self, tape: Tape, output: str) -> None:
+        self.tape, self.joints, self.actions = tape, POSE.copy(), []
+        ranges = Ranges(np.full(7, -9.0), np.full(7, 9.0), 0.1)
+        settings = OutputSettings(output, "", 0.1, list(JOINTS[:7]), Scales(*STEPS.values()), ranges, PANDA)
+        self.output = make_output(settings, lambda message: tape.add("/arm", message))
+
+    def tick(self, stamp: int, action: np.ndarray | None) -> None:
+        """Show where the arm is, and command it on."""
+        pictures = np.zeros((2, SIZE, SIZE, 3), np.uint8)
+        for topic, picture in zip(("/agentview/image_raw", "/eye_in_hand/image_raw"), pictures, strict=True):
+            self.tape.add(topic, messages.to_image(picture, stamp, "camera"))
+        self.tape.add("/joint_states", messages.to_joint_state(JOINTS, np.append(self.joints, [0.04, 0.04]), stamp))
+        self.actions.append(np.append(np.zeros(6), -1.0) if action is None else action)
+        if action is not None:
+            observation = Observation(*pictures, self.joints, np.zeros(2))
+            self.tape.add("/gripper_controller/commands", Float64MultiArray(data=[0.04 if action[6] < 0 else 0.0]))
+            self.output.act(Acted(Tick(action, np.zeros((6, 0)), 1), observation, stamp, 0.0, 0.0))
+            self.joints = self.output._target.copy()
+
+
+@pytest.mark.parametrize("output", ["positions", "trajectory"])
+@pytest.mark.parametrize("marked", [True, False], ids=["marked", "by the policy"])
+def test_joint_targets_come_back_as_the_actions_that_they_carried_out(tmp_path: Path, output: str, marked: bool) -> None:
+    tape = Tape(tmp_path / "tape.mcap", output=output, command_topic="/arm", **STEPS)
+    follower, random = Follower(tape, output), np.random.default_rng(1)
+    wanted = [np.append(random.uniform(-0.9, 0.9, 6), grip) for grip in (-1.0, -1.0, 1.0, 1.0, 1.0)]
+    tape.mark("begin") if marked else None
+    for number, action in enumerate([None, *wanted]):
+        follower.tick(BEGAN + number * PERIOD, action)
+        None if marked else tape.tell(number + 1, BEGAN + number * PERIOD, TEXT)
+    tape.mark("keep") if marked else None
+    (found,) = converted(tape)
+    np.testing.assert_array_equal(found.actions[:, 6], [action[6] for action in follower.actions])
+    np.testing.assert_array_equal(found.actions[0, :6], 0.0)
+    np.testing.assert_allclose(found.actions[:, :6], [action[:6] for action in follower.actions], atol=0.1)
+    # The tool goes where the actions say, to the damping of the inverse kinematics.
+    gone, said = found.ee_pos[-1] - found.ee_pos[0], STEPS["linear_scale"] * found.actions[:-1, :3].sum(axis=0)
+    np.testing.assert_allclose(gone, said, atol=1e-12)
+
+
+def test_targets_for_other_joints_are_refused(tmp_path: Path) -> None:
+    tape = Tape(tmp_path / "tape.mcap", output="trajectory", command_topic="/arm", **STEPS)
+    tape.see(BEGAN)
+    tape.add("/arm", JointTrajectory(joint_names=["elbow"], points=[JointTrajectoryPoint(positions=[0.1])]))
     tape.bag.close()
-    with pytest.raises(DmpelError, match="commanded by 'positions'"):
+    with pytest.raises(DmpelError, match="a command is for the joints elbow, 'arm_joints' has panda_joint1"):
         convert([tape.path], tmp_path / "demo.hdf5", TEXT)
 
 

@@ -30,6 +30,12 @@ def test_a_joint_step_moves_the_tool_as_asked() -> None:
     np.testing.assert_allclose(moved, wanted, atol=2e-4)
 
 
+def test_a_motion_is_what_a_joint_step_was_asked_for() -> None:
+    wanted = np.array([0.004, -0.003, 0.002, 0.02, -0.03, 0.01])
+    np.testing.assert_allclose(PANDA.motion(POSE, POSE + PANDA.joint_step(POSE, wanted)), wanted, atol=1.5e-3)
+    np.testing.assert_allclose(PANDA.motion(POSE, POSE + np.eye(7)[0] * 0.3)[3:], [0.0, 0.0, 0.3], atol=1e-9)
+
+
 def test_a_stretched_arm_is_not_thrown_about() -> None:
     stretched = np.zeros(7)
     assert np.abs(PANDA.joint_step(stretched, np.array([0.01, 0.01, 0.01, 0.0, 0.0, 0.0]))).max() < 0.2

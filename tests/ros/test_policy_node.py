@@ -21,6 +21,7 @@ from dmpel_ros import messages
 from dmpel_ros.outcome import Acted, Held
 from dmpel_ros.policy_node import PolicyNode, main
 from dmpel_ros.policy_parameters import PARAMETERS
+from dmpel_ros.routing import ENTROPY
 from tests.ros.fakes import POSE, SIZE, FakeCatalogue, FakeEngine
 from tests.ros.recording import RecordingPolicy, for_the_simulation, status_values
 
@@ -103,7 +104,9 @@ def test_an_action_is_the_gripper_then_the_twist_with_the_observations_stamp(nod
 def test_the_engine_is_loaded_as_the_parameters_say_and_catches_up_after_each_action(make: Make) -> None:
     node = make(threads=2, engine="onnx", route_every=5)
     node._on_instruction(String(data="put it there"))
-    assert node._parts.engine.wanted == {"threads": 2, "engine": "onnx", "provider": "auto", "route_every": 5, "route_after": False}
+    asked = {"threads": 2, "engine": "onnx", "provider": "auto", "route_every": 5, "route_after": False, "signed_by": None}
+    calm = {"hysteresis": 0.0, "most_change": 0.0, "alarm": "report", "alarm_ticks": 20}
+    assert node._parts.engine.wanted == asked | calm
     give(node)
     node.step()
     node._parts.engine.action[:] = np.nan
@@ -119,9 +122,10 @@ def test_a_tick_reports_its_timing_and_routing(node: RecordingPolicy) -> None:
     assert record["stamp_s"] == pytest.approx(stamp / 1e9)
     assert record["generation"] == 3
     assert record["compute_ms"] > 0
-    values, groups, experts = messages.from_table(node.on("~/routing")[0])
-    assert (groups, experts) == (GROUPS, ("skill-0", "skill-1", "skill-2"))
-    np.testing.assert_allclose(values, 1 / 3)
+    values, groups, columns = messages.from_table(node.on("~/routing")[0])
+    assert (groups, columns) == (GROUPS, ("skill-0", "skill-1", "skill-2", ENTROPY))
+    np.testing.assert_allclose(values[:, :3], 1 / 3)
+    np.testing.assert_allclose(values[:, 3], np.log2(3), rtol=1e-6)
 
 
 DEGREES = np.array([0.04, *np.rad2deg(POSE[::-1]), 99.0, 0.03])
@@ -285,7 +289,7 @@ def test_a_transition_that_raises_is_logged_and_the_node_can_be_configured_again
         ({"image_orientation": "upside down"}, "the library expects 'upside down', the robot gives 'upright'"),
         ({"joints": 6}, "joints: the library expects 6, the robot gives 7"),
         ({"rate_hz": 10}, "rate_hz: the library expects 10, the robot gives 20.0: set 'rate'"),
-        ({"action": "joint positions"}, "the library expects 'joint positions', the robot gives 'OSC_POSE"),
+        ({"action": {"kind": "joint_positions"}}, "action's kind: the library expects 'joint_positions', the robot gives 'pose_delta'"),
         ({"cameras": {"overhead": [128, 128, 3]}}, "expects 'overhead', the robot gives agentview, eye_in_hand"),
         ({"cameras": {"agentview": [128, 128, 3]}}, "[128, 128, 3] pixels, the robot gives [32, 32, 3]"),
     ],

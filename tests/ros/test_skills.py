@@ -10,7 +10,6 @@ import pytest
 
 from dmpel_ros.catalogue import LibraryCatalogue
 from dmpel_ros.contract import Promise
-from dmpel_ros.policy_parameters import ACTION
 from dmpel_ros.skills import Permission, Skills
 from tests.ros.fakes import SIZE, FakeEngine
 from tests.ros.small_library import make_small_library
@@ -20,7 +19,7 @@ PROMISE = Promise(
     image_orientation="upright",
     joints=7,
     gripper=2,
-    action=ACTION,
+    action={"kind": "pose_delta", "frame": "base", "linear_m": 0.05, "angular_rad": 0.5},
     rate_hz=20.0,
 )
 

@@ -27,7 +27,7 @@ class WindowEngine(FakeEngine):
         tick = super().tick(observation)
         for part in (observation.agentview, observation.eye_in_hand, observation.joints, observation.gripper):
             self._window.update(np.ascontiguousarray(part).tobytes())
-        self._window.update(f"{self.instructions[-1:]}{self.generation}".encode())
+        self._window.update(f"{self.instructions[-1:]}{tick.generation}".encode())  # not the engine's: a load may be under way
         numbers = np.frombuffer(self._window.digest()[:28], np.uint32) / 2.0**32
         return Tick(0.1 + numbers / 3, tick.coefficients, tick.generation)
 

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from dmpel_core.simulation.environment import Environment
-from dmpel_core.simulation.expert import PHASES, Expert, StuckError
+from dmpel_core.simulation.expert import Expert, StuckError
 from dmpel_core.simulation.expert.grasps import Carry, Grasp, plan_grasps
 from dmpel_core.simulation.expert.motion import Arm
 from dmpel_core.simulation.expert.perturbation import Perturbation
 from dmpel_core.simulation.expert.rotations import DOWN, about, down, half_turn, rotation_vector
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.recording import record_episode, settle
+from dmpel_core.skills.vocabulary import PHASES
 
 TABLE = """
 <mujoco>
@@ -128,6 +129,16 @@ def test_grasps_differ() -> None:
     assert len(grasps) >= 4
     assert not any(one.resembles(other) for place, one in enumerate(grasps) for other in grasps[:place])
     assert Grasp(0, np.zeros(2), np.pi / 2, 0).resembles(Grasp(0, np.zeros(2), -np.pi / 2, 0))
+
+
+@pytest.mark.parametrize("turn", np.linspace(0, 0.4, 5))
+def test_a_round_thing_is_taken_by_the_same_side_however_it_is_turned(turn: float) -> None:
+    places = [(angle, 0.045 * np.cos(angle), 0.045 * np.sin(angle)) for angle in turn + np.linspace(0, 2 * np.pi, 16, endpoint=False)]
+    box = '<geom type="box" size="0.003 0.009 0.02"'
+    staves = [f'{box} pos="{x} {y} 0" euler="0 0 {np.rad2deg(angle)}"/>' for angle, x, y in places]
+    bowl = f'<body name="bowl_1_main" pos="{0.2 + 0.1 * turn} 0 0.83">{"".join(staves)}</body>'
+    best = plan_grasps(Scene(*table(bowl)), "bowl_1", 1)[0]
+    np.testing.assert_allclose(best.centre - [0.2 + 0.1 * turn, 0], [0, 0.045], atol=0.018)  # a stave's width
 
 
 def test_grasps_avoid_neighbours() -> None:

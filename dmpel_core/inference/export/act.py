@@ -22,6 +22,7 @@ def act(graph: Graph, sizes: PolicySizes) -> None:
     fused = _fuse(graph, sizes)
     graph.output(fused, "fused", (2 + cameras, width))
     feature = _newest_feature(graph, fused, sizes)
+    graph.output(graph.reshape(feature, -1), "feature", (sizes.width,))
     mean, deviation, logits = _head(graph, feature, sizes)
     shape = (sizes.modes, sizes.chunk, sizes.action)
     graph.output(graph.reshape(logits, -1), "logits", (sizes.modes,))
@@ -54,9 +55,9 @@ def _newest_feature(graph: Graph, fused: str, sizes: PolicySizes) -> str:
     row = graph.op("Mul", slot, graph.constant([count]))
     mask = graph.constant(frame_causal(window, count))
     blocks = Blocks(graph, sizes.heads, width, activation=sizes.temporal_activation, bias=mask)
-    names = [f"temporal.blocks.{number}" for number in range(sizes.temporal_blocks)]
-    own_mask = graph.op("Gather", mask, row, axis=2)
-    return blocks.some(graph.reshape(x, window * count, width), names, row, bias=own_mask)
+    *names, last = [f"temporal.blocks.{number}" for number in range(sizes.temporal_blocks)]
+    own_mask = graph.reshape(graph.op("Gather", mask, row, axis=2), 1, 1, -1)
+    return blocks.one_row(blocks.all(graph.reshape(x, window * count, width), names), last, row, own_mask)
 
 
 def _head(graph: Graph, x: str, sizes: PolicySizes) -> tuple[str, str, str]:

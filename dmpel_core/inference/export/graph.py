@@ -13,7 +13,7 @@ from dmpel_core.inference.graph_file import MIXED, WEIGHTS_PLACE
 from dmpel_core.policy.sizes import LORA_ALPHA
 
 OPSET, CONTRIB_OPSET, IR_VERSION = 20, 1, 10
-CONTRIB = "com.microsoft"  # ONNX Runtime's own operators: fused attention, and layer norm with the residual sum
+CONTRIB = "com.microsoft"  # ONNX Runtime's own operators: fused attention
 
 
 class Graph:
@@ -50,10 +50,18 @@ class Graph:
         """Return whether the backbone has a tensor of that name."""
         return name in self._weights
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Return the shape of a tensor of the backbone."""
+        return self._weights[name]
+
     def weight(self, name: str) -> str:
         """Declare a tensor of the backbone."""
+        return self.fed(name, self._weights[name])
+
+    def fed(self, name: str, shape: Sequence[int], kind: int = TensorProto.FLOAT) -> str:
+        """Declare a tensor that the engine feeds."""
         if name not in self._constants:
-            tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=self._weights[name], data_location=TensorProto.EXTERNAL)
+            tensor = TensorProto(name=name, data_type=kind, dims=shape, data_location=TensorProto.EXTERNAL)
             tensor.external_data.add(key="location", value=WEIGHTS_PLACE)
             self._constants[name] = tensor
         return name
@@ -89,31 +97,47 @@ class Graph:
         bias = (self.weight(f"{name}.bias"),) if self.has(f"{name}.bias") else ()
         return self.op("Gemm", x, self.weight(f"{name}.weight"), *bias, transB=1)
 
+    def plain_third(self, x: str, name: str, part: int) -> str:
+        """Apply the query (0), key (1) or value (2) of a fused projection of the backbone to rows (n, inputs)."""
+        bias = (self.third(f"{name}.bias", part),) if self.has(f"{name}.bias") else ()
+        return self.op("Gemm", x, self.third(f"{name}.weight", part), *bias, transB=1)
+
+    def third(self, tensor: str, part: int) -> str:
+        """Return a third of a tensor's rows; the cut is made once, when the graph is opened."""
+        rows = self._weights[tensor][0] // 3
+        return self.op("Slice", self.weight(tensor), *(self.constant([bound * rows]) for bound in (part, part + 1)))
+
     def adapt(self, x: str, y: str, name: str) -> str:
         """Add the low-rank update of a layer with input x to its answer y."""
         module = self._modules.get(name)
         if module is None:
             return y
-        scale = LORA_ALPHA / module.rank
-        a = self.input(f"{MIXED}{name}.A", (module.inputs, module.rank))
-        b = self.input(f"{MIXED}{name}.B", (module.rank, module.outputs))
+        a, b, scale = self.factors(module)
         y = self.op("Gemm", self.op("MatMul", x, a), b, y, alpha=scale)
         if self._biases and module.group in WITH_BIAS:
             bias = self.input(f"{MIXED}{name}.bias", (module.outputs,))
             y = self.op("Add", y, self.op("Mul", bias, self.constant(scale)))
         return y
 
+    def adapt_by_head(self, x: str, y: str, name: str, heads: int) -> str:
+        """Add the update of a layer whose outputs are those of all heads: x (heads, n, inputs), y (heads, n, outputs / heads)."""
+        module = self._modules.get(name)
+        if module is None:
+            return y
+        a, b, scale = self.factors(module)
+        by_head = self.op("Transpose", self.reshape(b, module.rank, heads, -1), perm=[1, 0, 2])  # (heads, rank, outputs / heads)
+        update = self.op("MatMul", self.op("MatMul", x, a), by_head)
+        return self.op("Add", y, self.op("Mul", update, self.constant(scale)))
+
+    def factors(self, module: Module) -> tuple[str, str, float]:
+        """Declare the mixed factors A (inputs, rank) and B (rank, outputs) of an adapted layer; also return their scale."""
+        a = self.input(f"{MIXED}{module.name}.A", (module.inputs, module.rank))
+        b = self.input(f"{MIXED}{module.name}.B", (module.rank, module.outputs))
+        return a, b, LORA_ALPHA / module.rank
+
     def norm(self, x: str, name: str, epsilon: float = 1e-5) -> str:
         """Apply a layer norm."""
         return self.op("LayerNormalization", x, self.weight(f"{name}.weight"), self.weight(f"{name}.bias"), axis=-1, epsilon=epsilon)
-
-    def sum_and_norm(self, x: str, y: str, name: str, epsilon: float = 1e-5) -> tuple[str, str]:
-        """Return the layer norm of x + y, and x + y."""
-        normed, total = self.ops(
-            "SkipLayerNormalization", x, y, self.weight(f"{name}.weight"), self.weight(f"{name}.bias"),
-            results=(True, False, False, True), domain=CONTRIB, epsilon=epsilon,
-        )  # fmt: skip
-        return normed, total
 
     def attend(self, q: str, k: str, v: str, heads: int, width: int, *, batch: int = 1, bias: str = "", causal: bool = False) -> str:
         """Attend over rows (batch * tokens, width); `bias` is added to the scores, `causal` lets a token look at itself and before."""

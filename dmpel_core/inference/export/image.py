@@ -12,13 +12,22 @@ from dmpel_core.inference.export.graph import Graph
 from dmpel_core.policy.image import STRIDE, levels
 from dmpel_core.policy.sizes import MEAN, STD, PolicySizes, VisionSizes
 
+BEGUN = ("normed", "queries", "keys", "values")
+"""Of the tokens, before the first block with experts, where that is not the last one too."""
+
 
 def trunk(graph: Graph, sizes: PolicySizes) -> None:
-    """Write the frozen half: pictures (cameras, height, width, 3) uint8 to tokens (cameras * tokens, image_width)."""
+    """Write the frozen half: pictures (cameras, height, width, 3) uint8 to tokens (cameras * tokens, image_width).
+
+    What the next block computes before any expert is in it, both passes of the second half take from here.
+    """
     pixels = sizes.vision.pixels if sizes.vision else sizes.pixels
     pictures = _resized(graph, len(sizes.cameras), pixels)  # (cameras, 3, pixels, pixels), from 0 to 255
     tokens = _patches(graph, pictures, sizes, sizes.vision) if sizes.vision else _convolutions(graph, pictures, sizes)
-    graph.output(tokens, "tokens", (len(sizes.cameras) * token_count(sizes), sizes.image_width))
+    first, *others = block_names(sizes)[1]
+    begun = zip(BEGUN, _blocks(graph, sizes).begin(tokens, first), strict=True) if others else ()
+    for name, value in [("tokens", tokens), *begun]:
+        graph.output(value, name, (len(sizes.cameras) * token_count(sizes), sizes.image_width))
 
 
 def look(graph: Graph, sizes: PolicySizes) -> None:
@@ -57,9 +66,15 @@ def _blocks(graph: Graph, sizes: PolicySizes) -> Blocks:
 def _classes(graph: Graph, sizes: PolicySizes) -> str:
     """Run the second half for the class tokens alone."""
     count, cameras = token_count(sizes), len(sizes.cameras)
-    tokens = graph.input("tokens", (cameras * count, sizes.image_width))
+    shape = (cameras * count, sizes.image_width)
+    blocks, (first, *middle) = _blocks(graph, sizes), block_names(sizes)[1]
+    x, last = graph.input("tokens", shape), first
+    if middle:
+        *middle, last = middle
+        x = blocks.block(x, first, [graph.input(name, shape) for name in BEGUN])
+        x = blocks.all(x, middle)
     rows = graph.constant([camera * count for camera in range(cameras)])
-    return _blocks(graph, sizes).some(tokens, block_names(sizes)[1], rows, norm="image.norm")
+    return graph.norm(blocks.one_row(x, last, rows), "image.norm")
 
 
 def _resized(graph: Graph, cameras: int, pixels: int) -> str:

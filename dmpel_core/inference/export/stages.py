@@ -1,11 +1,13 @@
 """The stages of a tick, cut where something is kept or used twice, and the graphs of a whole library.
 
-    trunk         pictures -> tokens                                   once per tick
+    trunk         pictures -> tokens, and their first projection       once per tick
     look          tokens -> class tokens, without experts              for the router's query
     encode        tokens, image factors -> class tokens                to act
     text_trunk    embedded words -> tokens                             once per instruction
     text_encode   tokens, text factors -> sentence                     when the text coefficients change
     act           class tokens, state, sentence, window, factors -> Gaussian mixture
+
+The stages of the image tower are there in eight bits too, under names of their own, for whoever chooses that.
 
 A stage needs no more than sizes, the list of adapted layers and the names and shapes of the weights.
 """
@@ -14,9 +16,11 @@ from collections.abc import Callable, Mapping
 
 from dmpel_core.experts.manifest import Module
 from dmpel_core.groups import GROUPS
+from dmpel_core.inference import quantise
 from dmpel_core.inference.export.act import act
 from dmpel_core.inference.export.graph import Graph
 from dmpel_core.inference.export.image import encode, look, trunk
+from dmpel_core.inference.export.quantised import QuantisedGraph
 from dmpel_core.inference.export.text import text_encode, text_trunk
 from dmpel_core.policy.sizes import PolicySizes
 
@@ -39,10 +43,13 @@ def write_graphs(sizes: PolicySizes, modules: tuple[Module, ...], weights: Mappi
         modules: The layers that experts adapt.
         weights: Shape of every tensor of the backbone, and of its text encoder under `text.`.
     """
+    kinds: list[tuple[str, str, type[Graph]]] = [(name, name, Graph) for name in STAGES]
+    kinds += [(f"{name}{quantise.SUFFIX}", name, QuantisedGraph) for name in quantise.STAGES]
     graphs = {}
-    for name, (write, groups) in STAGES.items():
+    for name, stage, kind in kinds:
+        write, groups = STAGES[stage]
         adapted = {module.name: module for module in modules if module.group in groups}
-        graph = Graph(name, weights, adapted, sizes.expert_bias)
+        graph = kind(name, weights, adapted, sizes.expert_bias)
         write(graph, sizes)
         graphs[name] = graph.finish()
     return graphs

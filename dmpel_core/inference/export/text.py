@@ -41,9 +41,10 @@ def _clip_blocks(graph: Graph, language: LanguageSizes) -> Blocks:
 
 def _clip_sentence(graph: Graph, words: str, language: LanguageSizes) -> str:
     """Read the sentence out at its last token, which is the end-of-text token."""
-    names = [f"text.blocks.{number}" for number in range(language.depth - language.adapted[0])]
-    last = _clip_blocks(graph, language).some(words, names, graph.constant([-1]), norm="text.norm")
-    return graph.plain(last, "text.projection")
+    *names, last = [f"text.blocks.{number}" for number in range(language.depth - language.adapted[0])]
+    blocks = _clip_blocks(graph, language)
+    end = blocks.one_row(blocks.all(words, names), last, graph.constant([-1]))
+    return graph.plain(graph.norm(end, "text.norm"), "text.projection")
 
 
 def _bert_sentence(graph: Graph, words: str) -> str:

@@ -14,9 +14,6 @@ from dmpel_core.simulation.expert.skills.shelve import shelve
 from dmpel_core.simulation.expert.skills.stove import turn_on
 from dmpel_core.simulation.expert.stuck import StuckError
 
-PHASES = ("reach", "align", "grasp", "lift", "transport", "place", "release", "retreat", "open", "close", "turn", "push", "wait")
-"""Names of what the expert may be doing at a tick."""
-
 _ORDER = {"turnon": 0, "open": 0, "on": 1, "in": 1, "close": 2}
 _BURNER_HEIGHT = 0.025
 """The burner's plate stands this far above its region [m]."""
@@ -51,7 +48,7 @@ class Expert:
 
     @property
     def phase(self) -> str:
-        """What the last action was for, one of `PHASES`."""
+        """What the last action was for, one of `dmpel_core.skills.vocabulary.PHASES`."""
         return self._arm.phase
 
     def act(self) -> np.ndarray | None:

@@ -1,0 +1,130 @@
+"""DMPEL: one low-rank expert for each task, mixed by a router that coefficient replay keeps.
+
+The method of the paper (arXiv 2506.05985): experts and their mixture in `dmpel_core.experts.pool`, the router, and replay, here
+put together as `dmpel learn` does, of which this is the same training. Repaired of the official code: earlier experts are in no
+optimiser and do not decay, and the learning-rate schedule, which it configures but never makes, is on.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from dmpel_core.experts.library import Library, NewExpert, add_experts, create_library, read_library
+from dmpel_core.experts.replay import ReplayMemory
+from dmpel_core.experts.router import Router
+from dmpel_core.lifelong.algorithms.base import Algorithm, Optimise, Teachable, copied, numbered, with_numbers
+from dmpel_core.lifelong.choosers import Routed
+from dmpel_core.lifelong.student import Slot, Student
+from dmpel_core.lifelong.tasks import TaskData
+from dmpel_core.training.expert import ExpertLosses, remember
+from dmpel_core.training.recall import recall
+
+
+class Dmpel(Algorithm):
+    """Experts, replay memories and the router of now."""
+
+    name = "dmpel"
+    looks = False
+
+    def __init__(self, *given: object, **named: object) -> None:
+        super().__init__(*given, **named)  # type: ignore[arg-type]
+        self.experts: list[dict[str, Tensor]] = []
+        self.memories: list[ReplayMemory] = []
+        self.router: Router | None = None
+
+    def lesson(self, task: int, tasks: Sequence[TaskData]) -> Teachable:
+        """See `Algorithm`."""
+        features = tasks[task].features
+        assert features is not None
+        torch.manual_seed(self.settings.seed)  # as `dmpel learn` does, which so learns the same
+        return ExpertLosses(self.policy, self.experts, features, self.settings, self.accelerator)
+
+    def absorb(self, lesson: Teachable, task: int, tasks: Sequence[TaskData], optimise: Optimise) -> None:  # noqa: ARG002
+        """Keep the expert, store its coefficients, and train the router on those of all tasks."""
+        taught, features = cast(ExpertLosses, lesson), tasks[task].features
+        assert features is not None
+        self.policy.cpu()
+        self.experts.append(copied(taught.factors))
+        router = taught.router.requires_grad_(False).eval().cpu()
+        queries, answers = remember(self.policy, router, features, self.options.replay_ratio, self.settings.seed)
+        self.memories.append(ReplayMemory.of(queries, self.policy.text.width, answers, self.policy.sizes.top_k))
+        if task:
+            dense = self.settings.replay_loss == "dense"
+            router, _ = recall(router, self.memories, self.options.replay_epochs, self.settings.seed, dense=dense)
+        self.router = router
+
+    def taught(self, lesson: Teachable, task: int) -> Student:  # noqa: ARG002
+        """See `Algorithm`."""
+        taught = cast(ExpertLosses, lesson)
+        router = self._empty_router(len(self.experts) + 1)
+        router.load_state_dict(copied(taught.router.state_dict()))
+        return self._student([*self.experts, copied(taught.factors)], router)
+
+    def student(self, task: int) -> Student:  # noqa: ARG002
+        """See `Algorithm`."""
+        assert self.router is not None
+        return self._student(self.experts, self.router)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """See `Algorithm`."""
+        assert self.router is not None
+        memories = [{name: torch.from_numpy(value) for name, value in memory.tensors().items()} for memory in self.memories]
+        router = {f"router.{name}": value for name, value in self.router.state_dict().items()}
+        return {**with_numbers(self.experts, "expert"), **with_numbers(memories, "replay"), **router}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """See `Algorithm`."""
+        self.experts = numbered(tensors, "expert")
+        self.memories = [ReplayMemory(**{name: value.numpy() for name, value in part.items()}) for part in numbered(tensors, "replay")]
+        self.router = self._empty_router(len(self.experts))
+        self.router.load_state_dict({name.removeprefix("router."): value for name, value in tensors.items() if name.startswith("router.")})
+
+    def finish(self, folder: Path, library: Library, tasks: Sequence[TaskData]) -> None:
+        """Leave a library with all experts and the last router, `library` below the run's folder."""
+        place = folder / "library"
+        grown = read_library(place) if (place / "manifest.json").exists() else copy_of(library, place)
+        if grown.experts:
+            return
+        assert self.router is not None
+        kept = {**self.settings.record(), "replay_ratio": self.options.replay_ratio, "replay_epochs": self.options.replay_epochs}
+        experts = [
+            NewExpert(
+                data.instruction,
+                (data.instruction,),
+                data.instruction.split()[0],
+                {name: value.numpy() for name, value in factors.items()},
+                memory.tensors(),
+                {
+                    "dataset": data.digest,
+                    "demonstrations": len(data.timeline.lengths),
+                    "seed": self.settings.seed,
+                    "settings": kept,
+                    "metrics": {},
+                },
+            )
+            for data, factors, memory in zip(tasks, self.experts, self.memories, strict=True)
+        ]
+        add_experts(grown, experts, {name: value.numpy() for name, value in self.router.state_dict().items()})
+
+    def _student(self, experts: Sequence[Mapping[str, Tensor]], router: Router) -> Student:
+        return Student(self.policy, [Slot(factors=factors) for factors in experts], Routed(router))
+
+    def _empty_router(self, experts: int) -> Router:
+        sizes = self.policy.sizes
+        router = Router(self.policy.query_width, sizes.router_hidden, experts, sizes.top_k, shared=sizes.router_shared)
+        return router.requires_grad_(False).eval()
+
+
+def copy_of(library: Library, place: Path) -> Library:
+    """Write a library with the same backbone and no experts."""
+    return create_library(
+        place,
+        backbone=library.backbone(),
+        policy=dict(library.policy),
+        modules=list(library.modules),
+        text_encoder=dict(library.text_encoder),
+        observation=dict(library.observation),
+    )

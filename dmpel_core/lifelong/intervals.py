@@ -1,0 +1,90 @@
+"""Intervals of the metrics of lifelong learning, which are sums over many cells of a few episodes each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dmpel_core.errors import DmpelError
+from dmpel_core.evaluation.metrics import lifelong_metrics
+
+DRAWS = 1000
+METRICS = ("fwt", "nbt", "auc", "final_success")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Successes behind a record.
+
+    Attributes:
+        matrix: Row i has those on tasks 0 to i after task i.
+        curves: Row k has those on task k while it was learned; empty where all tasks were learned at once.
+        episodes: Behind each number of `matrix`.
+        curve_episodes: Behind each of `curves`.
+    """
+
+    matrix: list[list[int]]
+    curves: list[list[int]]
+    episodes: int
+    curve_episodes: int
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> "Counts":
+        """Read a run's record.
+
+        Raises:
+            DmpelError: A rate is not one of that many episodes.
+        """
+        episodes, few = record["episodes"], record["selection_episodes"]
+        return cls(_counts(record["success_matrix"], episodes), _counts(record["learning_curves"], few), episodes, few)
+
+    def rates(self) -> tuple[list[list[float]], list[list[float]]]:
+        """Return both tables as success rates."""
+        return ([[value / self.episodes for value in row] for row in self.matrix],
+                [[value / self.curve_episodes for value in row] for row in self.curves])  # fmt: skip
+
+
+def _counts(rates: Sequence[Sequence[float]], episodes: int) -> list[list[int]]:
+    found = [[round(rate * episodes) for rate in row] for row in rates]
+    if any(
+        abs(rate * episodes - count) > 1e-6
+        for row, counted in zip(rates, found, strict=True)
+        for rate, count in zip(row, counted, strict=True)
+    ):
+        raise DmpelError(f"success rates {rates} are not those of {episodes} episodes each: the record is damaged")
+    return found
+
+
+def draws(counts: Counts, number: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return each metric (number,) for success rates drawn from what the episodes leave possible.
+
+    Every cell's rate is drawn from Beta(s + 1/2, n - s + 1/2), Jeffreys' posterior. Only chance of the episodes is in it, not that of
+    training: several seeds show that.
+    """
+    rng = np.random.default_rng(seed)
+
+    def drawn(rows: Sequence[Sequence[int]], episodes: int) -> list[np.ndarray]:
+        return [rng.beta(np.array(row) + 0.5, episodes - np.array(row) + 0.5, (number, len(row))) for row in rows]
+
+    matrix, curves = drawn(counts.matrix, counts.episodes), drawn(counts.curves, counts.curve_episodes)
+    if not curves:
+        return {"final_success": matrix[-1].mean(1)}
+    found = [lifelong_metrics([row[n].tolist() for row in matrix], [row[n].tolist() for row in curves]) for n in range(number)]
+    return {name: np.array([getattr(metrics, name) for metrics in found]) for name in METRICS}
+
+
+def measured(counts: Counts) -> dict[str, float]:
+    """Return each metric as the episodes went."""
+    matrix, curves = counts.rates()
+    if not curves:
+        return {"final_success": float(np.mean(matrix[-1]))}
+    metrics = lifelong_metrics(matrix, curves)
+    return {name: getattr(metrics, name) for name in METRICS}
+
+
+def intervals(counts: Counts) -> dict[str, list[float]]:
+    """Return the 95 % interval of each metric, see `draws`; it holds the measured value, also where all episodes ended alike."""
+    drawn, found = draws(counts), measured(counts)
+    limits = {name: np.round(np.percentile(values, (2.5, 97.5)), 4) for name, values in drawn.items()}
+    return {name: [float(min(low, found[name])), float(max(high, found[name]))] for name, (low, high) in limits.items()}

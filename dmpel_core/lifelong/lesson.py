@@ -1,0 +1,71 @@
+"""One training: what is drawn, what acts, what is trained."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from dmpel_core.lifelong.batch import Batch, Source, act, draw
+from dmpel_core.policy.policy import Policy
+from dmpel_core.training.losses import imitation_loss
+from dmpel_core.training.settings import LearnSettings
+
+AFTER_TOWERS = ("proprioception.", "fusion.", "temporal.", "head.", "waypoint.")
+FORKED = ("proprioception.", "fusion.", "head.")
+"""Parts that TAIL and IsCiL keep whole for each task."""
+
+
+class Lesson(nn.Module):
+    """Imitation of what some sources show; `forward` is one step, as `dmpel_core.training.optimise` wants it.
+
+    Subclasses act otherwise or add to the loss. All train with the settings, the schedule and the clipping of the run.
+
+    Args:
+        policy: What acts. Its parameters that require gradients are what is trained.
+        sources: What is drawn from.
+        settings: Of the training.
+        looks: Whether the policy's trunk is trained too.
+        stream: See `dmpel_core.lifelong.batch.draw`.
+    """
+
+    def __init__(self, policy: Policy, sources: Sequence[Source], settings: LearnSettings, *, looks: bool, stream: int = 0) -> None:
+        super().__init__()
+        self.policy, self.settings, self.looks = policy, settings, looks
+        self._sources, self._stream = list(sources), stream
+
+    @property
+    def device(self) -> torch.device:
+        """Where the policy is."""
+        return self.policy.proprioception.mean.device
+
+    def parameters_by_name(self) -> Mapping[str, Tensor]:
+        """Return what is trained."""
+        return {name: value for name, value in self.policy.named_parameters() if value.requires_grad}
+
+    def forward(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return the negative log-likelihood of one batch and the error of the foreseen waypoints [dm]."""
+        return self.losses(self.draw(step))
+
+    def draw(self, step: int) -> Batch:
+        """Draw the sequences of a step."""
+        return draw(self._sources, step, self.settings, self.policy, looks=self.looks, device=self.device, stream=self._stream)
+
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return both losses of a batch."""
+        answer, ways = act(self.policy, batch)
+        return imitation_loss(answer, ways, batch.sequences, batch.waypoints)
+
+
+def trainable(policy: Policy, parts: Sequence[str] | None = None) -> dict[str, Tensor]:
+    """Return the weights by name that a full fine-tuning trains, or those of some parts.
+
+    The text tower's frozen half stays as it is, in the small preset the whole tower: its words come from another training than the
+    robot's, and a few sentences would spoil it.
+
+    Args:
+        policy: The backbone.
+        parts: How the names begin; None for all.
+    """
+    text = ("text.blocks.", "text.norm.", "text.projection.") if policy.text.stored else ()
+    wanted = parts if parts is not None else (*AFTER_TOWERS, "image.", *text)
+    return {name: value for name, value in policy.named_parameters() if name.startswith(tuple(wanted)) and ".unused." not in name}

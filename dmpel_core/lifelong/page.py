@@ -1,0 +1,105 @@
+"""The report as one HTML page: figures are in it as PNGs, nothing is fetched from anywhere."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from dmpel_core.experts.manifest import slug
+from dmpel_core.lifelong.figures import forgetting, label, learning_curves, routing, success_matrix
+from dmpel_core.lifelong.intervals import METRICS
+from dmpel_core.lifelong.summary import Row, rows
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; background: #fff }
+table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .7rem; border-bottom: 1px solid #ccc; text-align: right }
+th:first-child, td:first-child { text-align: left } small { color: #666 } img { max-width: 100%; height: auto }
+.figures { display: flex; flex-wrap: wrap; gap: 1rem }
+"""
+HEADS = ("algorithm", "seeds", "tasks", "FWT", "NBT", "AUC", "final success", "trainable", "stored", "minutes")
+
+
+def write_page(records: Sequence[Mapping[str, Any]], folder: Path) -> Path:
+    """Write `index.html` and a PNG for each figure, and return the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    suites = list(dict.fromkeys(record["suite"] for record in records))
+    body = "".join(_suite(suite, [record for record in records if record["suite"] == suite], folder) for suite in suites)
+    page = folder / "index.html"
+    page.write_text(
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Lifelong runs</title><style>{STYLE}</style></head>'
+        f"<body><h1>Lifelong runs</h1>{body}</body></html>\n",
+        encoding="utf-8",
+    )
+    return page
+
+
+def _suite(suite: str, records: Sequence[Mapping[str, Any]], folder: Path) -> str:
+    def show(figure: Figure, name: str, text: str) -> str:
+        return _image(figure, folder / f"{suite}-{name}.png", text)
+
+    named = [(record, slug(f"{record['name']}-{record['seed']}")) for record in records]
+    parts = [
+        f"<section><h2>{escape(suite)}</h2>",
+        _table(rows(records)),
+        _controls(records),
+        "<h3>Forgetting</h3>",
+        show(forgetting(records), "forgetting", "Success on all tasks learned so far"),
+    ]
+    if any(record["learning_curves"] for record in records):
+        parts += ["<h3>Learning curves</h3>", show(learning_curves(records), "learning-curves", "Success while each task is learned")]
+    parts.append('<h3>Success matrices</h3><div class="figures">')
+    parts += [show(success_matrix(record), f"matrix-{name}", f"Success matrix of {label(record)}") for record, name in named]
+    parts.append("</div>")
+    drawn = [(record, name, routing(record)) for record, name in named]
+    if any(figure for *_, figure in drawn):
+        parts.append("<h3>Routing</h3>")
+        parts += [show(figure, f"routing-{name}", f"Routing of {label(record)}") for record, name, figure in drawn if figure]
+    return "".join([*parts, _tasks(records[0]), "</section>"])
+
+
+def _table(found: Sequence[Row]) -> str:
+    head = "".join(f"<th>{name}</th>" for name in HEADS)
+    body = "".join(
+        f"<tr><td>{escape(row.name)}</td><td>{', '.join(map(str, row.seeds))}</td><td>{row.tasks}</td>"
+        + "".join(_metric(row, name) for name in METRICS)
+        + f"<td>{row.trainable:,}</td><td>{row.stored / 1e6:.1f} MB</td><td>{row.minutes:.0f}</td></tr>"
+        for row in found
+    )
+    note = "<p><small>Below each figure its 95 % interval by chance of the episodes; several seeds are averaged.</small></p>"
+    return f'<table class="comparison"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}'
+
+
+def _metric(row: Row, name: str) -> str:
+    value = row.values[name]
+    if value is None:
+        return "<td>&ndash;</td>"
+    low, high = row.intervals[name]
+    return f"<td>{value:.3f}<br><small>{low:.3f} to {high:.3f}</small></td>"
+
+
+def _controls(records: Sequence[Mapping[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for record in records for name in record["controls"]))
+    if not names:
+        return ""
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("run", "as learned", *names))
+    body = "".join(f"<tr><td>{escape(label(record))}</td>{_mean(record['success_matrix'][-1])}"
+                   + "".join(_mean(record["controls"].get(name)) for name in names) + "</tr>" for record in records)  # fmt: skip
+    return f'<h3>Controls</h3><table class="controls"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _mean(rates: Sequence[float] | None) -> str:
+    return "<td>&ndash;</td>" if not rates else f"<td>{sum(rates) / len(rates):.2f}</td>"
+
+
+def _tasks(record: Mapping[str, Any]) -> str:
+    body = "".join(f"<li value='{task['number']}'>{escape(task['instruction'])}</li>" for task in record["tasks"])
+    return f"<h3>Tasks</h3><ol>{body}</ol>"
+
+
+def _image(figure: Figure, path: Path, text: str) -> str:
+    figure.savefig(path, dpi=110)
+    content = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{escape(text)}" src="data:image/png;base64,{content}">'

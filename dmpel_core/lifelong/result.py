@@ -1,0 +1,77 @@
+"""The record of a run: one JSON that tables, figures and readers need nothing beside."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dmpel_core.evaluation.metrics import lifelong_metrics
+from dmpel_core.lifelong.algorithms import ALGORITHMS
+from dmpel_core.lifelong.intervals import Counts, intervals
+from dmpel_core.lifelong.scoring import Score
+from dmpel_core.lifelong.settings import Plan
+from dmpel_core.lifelong.tasks import TaskData
+from dmpel_core.training.run import machine, versions
+
+TIMES = ("minutes", "minutes_training", "minutes_playing", "peak_bytes", "machine", "versions")
+"""What differs between two runs that learn and score the same."""
+FORMAT = 1
+
+
+def result(
+    plan: Plan, backbone: str, tasks: Sequence[TaskData], figures: Sequence[Mapping[str, Any]], controls: Mapping[str, Sequence[Score]]
+) -> dict[str, Any]:
+    """Return the record; `docs/lifelong.md` lists its keys.
+
+    Args:
+        plan: The run.
+        backbone: Names the backbone's weights.
+        tasks: What was learned.
+        figures: Of each stage.
+        controls: Scores of the final policy under other conditions, for each task.
+    """
+    joint, protocol = ALGORITHMS[plan.algorithm].joint, plan.protocol
+    training = [part["minutes_training"] for part in figures]
+    playing = [part["minutes_curve"] + part["minutes_row"] for part in figures]
+    record = {
+        "format": FORMAT,
+        "algorithm": plan.algorithm,
+        "name": plan.name,
+        "suite": plan.suite,
+        "seed": plan.learn.seed,
+        "tasks": [
+            {"number": number, "instruction": data.instruction, "frames": len(data.timeline),
+             "demonstrations": len(data.timeline.lengths), "data": data.digest}
+            for number, data in zip(plan.tasks, tasks, strict=True)
+        ],
+        "success_matrix": [part["row"] for part in figures],
+        "learning_curves": [] if joint else [part["curve"] for part in figures],
+        "curve_steps": figures[0]["steps"],
+        "kept_steps": [part["kept_step"] for part in figures],
+        "episodes": len(protocol.states),
+        "selection_episodes": len(protocol.selection_states),
+        "loss_matrix": [part["losses"] for part in figures],
+        "routing": figures[-1]["routing"],
+        "trainable_parameters": figures[-1]["trainable_parameters"],
+        "trainable_parameters_by_task": [part["trainable_parameters"] for part in figures],
+        "stored_bytes": figures[-1]["stored_bytes"],
+        "stored_bytes_by_task": [part["stored_bytes"] for part in figures],
+        "controls": {name: [score.rate for score in scores] for name, scores in controls.items()},
+        "minutes": sum(training) + sum(playing),
+        "minutes_training": training,
+        "minutes_playing": playing,
+        "peak_bytes": [part["peak_bytes"] for part in figures],
+        "configuration": plan.record(),
+        "backbone": backbone,
+        "machine": machine(),
+        "versions": versions(),
+    }  # fmt: skip
+    counts = Counts.of(record)
+    return {**record, **figures_of(counts), "intervals": intervals(counts)}
+
+
+def figures_of(counts: Counts) -> dict[str, float | None]:
+    """Return forward transfer, forgetting, area and final success; the first three are None where all tasks were learned at once."""
+    if not counts.curves:
+        row = counts.matrix[-1]
+        return {"fwt": None, "nbt": None, "auc": None, "final_success": sum(row) / len(row) / counts.episodes}
+    found = lifelong_metrics(*counts.rates())
+    return {"fwt": found.fwt, "nbt": found.nbt, "auc": found.auc, "final_success": found.final_success}

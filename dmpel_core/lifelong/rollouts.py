@@ -1,0 +1,82 @@
+"""Trials in simulation, in several processes that stay for the whole run."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from dmpel_core.evaluation.rollout import run_episode
+from dmpel_core.lifelong.scoring import Score, Trial
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from dmpel_core.policy.policy import Policy
+
+
+class Rollouts:
+    """Plays trials; a `dmpel_core.lifelong.scoring.Scorer` and a context.
+
+    Args:
+        processes: How many play side by side.
+    """
+
+    def __init__(self, processes: int) -> None:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores already
+        self._pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _end_with_parent)
+
+    def __call__(self, trials: Sequence[Trial]) -> Iterator[Score]:
+        """Yield the scores of trials in order."""
+        yield from tqdm(self._pool.map(play, trials), total=len(trials), desc="playing", unit="trial", leave=False)
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it was killed; it would wait for trials for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def play(trial: Trial) -> Score:
+    """Play a trial in this process."""
+    import torch
+
+    from dmpel_core.lifelong.player import StudentEngine, routing
+    from dmpel_core.lifelong.student import load_student
+    from dmpel_core.simulation.environment import Environment
+    from dmpel_core.simulation.tasks import load_task
+
+    torch.set_num_threads(1)
+    engine = StudentEngine(load_student(trial.student, backbone(trial.library)))
+    task, told = load_task(trial.suite, trial.task), load_task(trial.suite, trial.told).instruction
+    with Environment(task) as environment:
+        episodes = [run_episode(environment, engine, told, state, trial.condition, trial.horizon, trial.seed) for state in trial.states]
+    chosen = routing(engine.used) if engine.student.chooser is not None else None
+    return Score(tuple(episode.success for episode in episodes), tuple(episode.ticks for episode in episodes), chosen)
+
+
+@lru_cache(maxsize=1)
+def backbone(library: Path) -> "Policy":
+    """Return a library's policy without its experts."""
+    from dmpel_core.experts.library import read_library
+    from dmpel_core.experts.restore import restore_policy
+
+    return restore_policy(read_library(library))

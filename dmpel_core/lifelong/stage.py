@@ -1,0 +1,205 @@
+"""One task of a run: train, select, take in, measure.
+
+Every part that is done is a file, and a resumed run begins with the first that is not.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from dmpel_core.evaluation.rollout import Condition
+from dmpel_core.lifelong.algorithms.base import Algorithm, Teachable, copied
+from dmpel_core.lifelong.batch import gather
+from dmpel_core.lifelong.peak import forget_peak, peak_bytes
+from dmpel_core.lifelong.scoring import Score, ScoreBook, Trial
+from dmpel_core.lifelong.settings import Plan
+from dmpel_core.lifelong.student import Student, save_student
+from dmpel_core.lifelong.tasks import TaskData
+from dmpel_core.training.optimise import optimise
+from dmpel_core.training.run import Run
+from dmpel_core.training.settings import LearnSettings
+
+CHECKPOINT_EVERY = 100
+LOSS_ROWS = 32  # sequences in memory at once while losses are measured
+
+
+class Stage:
+    """What happens when one task is learned.
+
+    Args:
+        plan: The run.
+        library: Whose backbone it is on.
+        folder: Of the run; the stage's files are in a folder of its own below.
+        algorithm: In the state that the task before left it in.
+        number: Place of the task in the sequence.
+        tasks: It and all before it; all of the run where they are learned at once.
+        book: Plays.
+    """
+
+    def __init__(
+        self, plan: Plan, library: Path, folder: Path, algorithm: Algorithm, number: int, tasks: Sequence[TaskData], book: ScoreBook
+    ) -> None:
+        self.plan, self.library, self.algorithm, self.number, self.tasks, self.book = plan, library, algorithm, number, tasks, book
+        self.folder = folder / f"task-{number:02d}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._students, self._state = self.folder / "students", self.folder / "state.safetensors"
+
+    def run(self) -> dict[str, Any]:
+        """Learn and measure the task, or what of it is left to do, and return its figures."""
+        learned = self._once("learned.json", self._learn)
+        self.algorithm.restore(load_file(self._state))  # whether it was learned now or before: the very same goes on
+        return {**learned, **self._once("played.json", self._play)}
+
+    def _once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Return what a file says, having it made first where it is missing."""
+        path = self.folder / name
+        if not path.exists():
+            write_json(path, make())
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return found
+
+    def _learn(self) -> dict[str, Any]:
+        """Train the task, select, take it in, and return its learning curve and what it took."""
+        began, played, algorithm = time.monotonic(), 0.0, self.algorithm
+        forget_peak()
+        lesson = algorithm.lesson(self.number, self.tasks)
+        trainable, curve = algorithm.trainable(lesson), []
+        settings = replace(algorithm.settings, steps=algorithm.settings.steps * (len(self.tasks) if algorithm.joint else 1))
+        points = self.plan.protocol.points(settings.steps)
+        self._train(lesson, settings, "lesson", points)
+        if not algorithm.joint:
+            start = time.monotonic()
+            curve = [score.rate for score in self.book.score(self._curve_trials(lesson, points))]
+            played = time.monotonic() - start
+        kept = points[int(np.argmax(curve))] if curve and self.plan.protocol.keep == "best" else settings.steps
+        self._load(lesson, kept)
+        algorithm.absorb(lesson, self.number, self.tasks, self._train)
+        self._keep_state()
+        return {
+            "curve": curve,
+            "steps": points,
+            "kept_step": kept,
+            "trainable_parameters": trainable,
+            "stored_bytes": algorithm.stored_bytes(self.tasks),
+            "minutes_training": (time.monotonic() - began - played) / 60,
+            "minutes_curve": played / 60,
+            "peak_bytes": peak_bytes(),
+        }
+
+    def _play(self) -> dict[str, Any]:
+        """Play and measure every task learned so far."""
+        began, samples = time.monotonic(), self.plan.protocol.loss_samples
+        row = self.book.score(self._row(Condition("normal")))
+        losses = [
+            mean_loss(self.algorithm.student(place), data, samples, looks=self.algorithm.looks) for place, data in enumerate(self.tasks)
+        ]
+        self._sweep()
+        return {
+            "row": [score.rate for score in row],
+            "routing": [score.routing for score in row],
+            "losses": losses,
+            "minutes_row": (time.monotonic() - began) / 60,
+        }
+
+    def controls(self) -> dict[str, list[Score]]:
+        """Play every task again under each of the plan's conditions."""
+        protocol = self.plan.protocol
+        found = {name: self.book.score(self._row(Condition.parse(name, protocol.reach))) for name in protocol.controls}
+        self._sweep()
+        return found
+
+    def _keep_state(self) -> None:
+        """Write what the algorithm keeps, in one step."""
+        aside = self._state.with_suffix(".partial")
+        save_file({name: value.contiguous() for name, value in self.algorithm.tensors().items()}, aside)
+        os.replace(aside, self._state)
+
+    def _sweep(self) -> None:
+        """Remove what only a kill would have needed."""
+        for path in (*self.folder.glob("weights-*"), *self.folder.glob("*.checkpoint"), *self._students.glob("*")):
+            path.unlink()
+
+    def _train(self, lesson: Teachable, settings: LearnSettings, name: str, points: Sequence[int] = ()) -> None:
+        """Train a lesson, and keep its weights at some steps."""
+        assert isinstance(lesson, torch.nn.Module)
+
+        def keep(step: int) -> None:
+            path = self._weights(step)
+            if step in points and not path.exists():
+                save_file(copied(lesson.parameters_by_name()), path.with_suffix(".partial"))
+                os.replace(path.with_suffix(".partial"), path)
+
+        lesson.policy.train()
+        optimise(
+            lesson, lesson.parameters_by_name(), settings, Run(self.folder / name, name), self.folder / f"{name}.checkpoint",
+            {"algorithm": self.plan.algorithm, "task": self.number}, CHECKPOINT_EVERY, self.algorithm.accelerator,
+            before=keep, adjust=self.algorithm.adjust(lesson) if points else None,
+        )  # fmt: skip
+        lesson.cpu()
+        lesson.policy.eval()
+
+    def _weights(self, step: int) -> Path:
+        return self.folder / f"weights-{step:06d}.safetensors"
+
+    def _load(self, lesson: Teachable, step: int) -> None:
+        kept = load_file(self._weights(step))
+        with torch.no_grad():
+            for name, value in lesson.parameters_by_name().items():
+                value.copy_(kept[name])
+
+    def _curve_trials(self, lesson: Teachable, points: Sequence[int]) -> list[Trial]:
+        trials = []
+        for step in points:
+            self._load(lesson, step)
+            student = self.algorithm.taught(lesson, self.number)
+            trials.append(self._trial(student, self.number, self.plan.protocol.selection_states, Condition("normal")))
+        return trials
+
+    def _row(self, condition: Condition) -> list[Trial]:
+        """Return a trial of every task learned so far."""
+        states = self.plan.protocol.states
+        return [self._trial(self.algorithm.student(place), place, states, condition) for place in range(len(self.tasks))]
+
+    def _trial(self, student: Student, place: int, states: tuple[int, ...], condition: Condition) -> Trial:
+        numbers, protocol = self.plan.tasks, self.plan.protocol
+        number = numbers[place]
+        other = numbers[(place + 1) % len(numbers)] if len(numbers) > 1 else (number + 1) % 10
+        file, told = save_student(student, self._students), other if condition.wrong else number
+        return Trial(file, self.library, self.plan.suite, number, told, condition, states, protocol.horizon, self.plan.learn.seed)
+
+
+def mean_loss(student: Student, data: TaskData, samples: int, *, looks: bool) -> float:
+    """Return a student's mean negative log-likelihood of a task's demonstrations, on whole windows all over them.
+
+    Args:
+        student: In evaluation mode.
+        data: The task.
+        samples: How many windows.
+        looks: Whether it is given pictures.
+    """
+    sizes = student.base.sizes
+    starts = np.unique(np.linspace(0, len(data.timeline) - 1, samples).astype(int))
+    total = count = 0.0
+    for part in np.array_split(starts, -(-len(starts) // LOSS_ROWS)):
+        sequences = data.timeline.sequences(part, sizes.window, sizes.chunk)
+        views = [np.zeros(len(part), int)]
+        surprise, ticks = student.likelihood(gather([data], [sequences], views, student.base, looks=looks, device=torch.device("cpu")))
+        total, count = total + surprise, count + ticks
+    return total / count
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file in one step."""
+    aside = path.with_suffix(".partial")
+    aside.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    with aside.open("rb") as file:
+        os.fsync(file.fileno())
+    aside.replace(path)

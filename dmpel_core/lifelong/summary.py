@@ -1,0 +1,64 @@
+"""Several runs of one name as one row of a table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dmpel_core.lifelong.intervals import METRICS, Counts, draws
+
+
+@dataclass(frozen=True)
+class Row:
+    """Runs of one name on one suite.
+
+    Attributes:
+        suite: Its suite.
+        name: The algorithm, with its note.
+        seeds: Of its runs.
+        tasks: How many it learned.
+        values: Mean of each metric over the runs; None where it has no meaning.
+        intervals: 95 % interval of each mean.
+        trainable: Numbers that the last task trained.
+        stored: Bytes kept beside the backbone.
+        minutes: Mean wall time of a run.
+    """
+
+    suite: str
+    name: str
+    seeds: tuple[int, ...]
+    tasks: int
+    values: Mapping[str, float | None]
+    intervals: Mapping[str, tuple[float, float]]
+    trainable: int
+    stored: int
+    minutes: float
+
+
+def rows(records: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Return a row for each suite and name, those with the largest area first."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["suite"], record["name"]), []).append(record)
+    found = [row_of(runs) for runs in groups.values()]
+    return sorted(found, key=lambda row: (row.suite, -(row.values["auc"] or 0.0), row.name))
+
+
+def row_of(runs: Sequence[Mapping[str, Any]]) -> Row:
+    """Return one row; the interval of a mean over runs is that of the mean of draws of each, see `intervals.draws`."""
+    first = runs[0]
+    drawn = [draws(Counts.of(record), seed=number) for number, record in enumerate(runs)]
+    values = {name: None if first[name] is None else float(np.mean([record[name] for record in runs])) for name in METRICS}
+    bounds = {name: np.percentile(np.mean([draw[name] for draw in drawn], axis=0), (2.5, 97.5)) for name in drawn[0]}
+    return Row(
+        first["suite"],
+        first["name"],
+        tuple(record["seed"] for record in runs),
+        len(first["tasks"]),
+        values,
+        {name: (float(low), float(high)) for name, (low, high) in bounds.items()},
+        max(record["trainable_parameters"] for record in runs),
+        max(record["stored_bytes"] for record in runs),
+        float(np.mean([record["minutes"] for record in runs])),
+    )

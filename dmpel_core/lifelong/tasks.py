@@ -1,0 +1,128 @@
+"""The demonstrations of one task as every algorithm reads them.
+
+There are pictures for those that train the whole policy and frozen features for the others. Both are files in the cache that all
+runs share, and only the rows that a step draws are read.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from dmpel_core.data.hdf5 import Demonstration
+from dmpel_core.policy.policy import Policy
+from dmpel_core.policy.sizes import PolicySizes
+from dmpel_core.training.datasets import digest, load_task
+from dmpel_core.training.episodes import Timeline, stack_floats
+from dmpel_core.training.features import FeatureSet, feature_set
+from dmpel_core.training.pictures import shrink
+from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.waypoints import waypoints
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """One task's demonstrations, laid end to end.
+
+    Attributes:
+        instruction: The task's sentence.
+        digest: Names the files' content.
+        timeline: Where demonstrations begin and end, and the actions.
+        joints: (frames, 7) [rad].
+        gripper: (frames, 2) [m].
+        waypoints: (frames, 3) [dm].
+        words: (1, tokens, width), the instruction after the frozen half of the text tower.
+        pictures: (frames, cameras, 3, pixels, pixels) uint8, on disk; None unless asked for.
+        features: Frozen features, on disk; None unless asked for.
+    """
+
+    instruction: str
+    digest: str
+    timeline: Timeline
+    joints: Tensor
+    gripper: Tensor
+    waypoints: Tensor
+    words: Tensor
+    pictures: np.ndarray | None = None
+    features: FeatureSet | None = None
+
+    @property
+    def frames(self) -> np.ndarray:
+        """All frames, (frames,)."""
+        return np.arange(len(self.timeline))
+
+
+def frame_bytes(data: TaskData, sizes: PolicySizes) -> int:
+    """Return what one remembered frame takes: its pictures, state, action and waypoint."""
+    numbers = data.joints.shape[1] + data.gripper.shape[1] + data.timeline.actions.shape[1] + data.waypoints.shape[1]
+    return len(sizes.cameras) * 3 * sizes.pixels**2 + 4 * numbers
+
+
+def load_task_data(
+    policy: Policy,
+    backbone: str,
+    files: Sequence[Path],
+    settings: LearnSettings,
+    cache: Path,
+    *,
+    pictures: bool,
+    features: bool,
+    limit: int | None = None,
+    accelerator: Accelerator | None = None,
+) -> TaskData:
+    """Read one task's demonstrations, and what an earlier run left of them in the cache.
+
+    Args:
+        policy: The backbone.
+        backbone: Names its weights.
+        files: LIBERO-layout HDF5 files of one task.
+        settings: Views and seed of the frozen features.
+        cache: Folder that all runs share.
+        pictures: Whether the pictures are needed.
+        features: Whether the frozen features are.
+        limit: Use only the first demonstrations of each file.
+        accelerator: Computes the features; None for the processor.
+
+    Raises:
+        DmpelError: The files show several tasks.
+    """
+    pairs = load_task(files, limit)
+    instruction, name, demos = pairs[0][0], digest(files), [demo for _, demo in pairs]
+    key = f"{backbone} {name} {len(demos)}"  # as `dmpel learn` names them, which so finds them too
+    frozen = (
+        feature_set(policy, instruction, demos, settings.views, settings.seed, cache / "features", key, accelerator) if features else None
+    )
+    with torch.inference_mode():
+        words = policy.text.trunk(instruction)
+    return TaskData(
+        instruction,
+        name,
+        Timeline([demo.actions for demo in demos]),
+        stack_floats([demo.joints for demo in demos]),
+        stack_floats([demo.gripper for demo in demos]),
+        stack_floats([waypoints(demo.ee_pos, demo.actions) for demo in demos]),
+        words.clone(),
+        keep_pictures(demos, policy.sizes, cache / "pictures", name) if pictures else None,
+        frozen,
+    )
+
+
+def keep_pictures(demos: Sequence[Demonstration], sizes: PolicySizes, folder: Path, name: str) -> np.ndarray:
+    """Write all pictures at the policy's resolution into one file, unless it is there, and return it mapped into memory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{hashlib.sha256(f'{name} {len(demos)} {sizes.pixels} {sizes.cameras}'.encode()).hexdigest()[:16]}.npy"
+    if not path.exists():
+        frames, aside = sum(len(demo.actions) for demo in demos), path.with_suffix(".partial")
+        array = np.lib.format.open_memmap(aside, "w+", np.uint8, (frames, len(sizes.cameras), 3, sizes.pixels, sizes.pixels))
+        start = 0
+        for demo in demos:
+            array[start : start + len(demo.actions)] = shrink(demo, sizes).numpy()
+            start += len(demo.actions)
+        array.flush()
+        aside.replace(path)
+    return np.lib.format.open_memmap(path, "r")

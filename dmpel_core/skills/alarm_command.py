@@ -1,0 +1,127 @@
+"""Calibrate a library's alarm on held-out demonstrations of its tasks, and measure it on others.
+
+Of each known task's demonstrations every other one sets the limit, the rest measure. --foreign are demonstrations that the library
+does not know: with their own instruction (an unknown task) and with a known one (an unknown scene). The limits go into the library
+beside its generation; nothing else of it changes.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from dmpel_core.data.hdf5 import list_demonstrations, read_demonstration, read_task
+from dmpel_core.errors import DmpelError
+from dmpel_core.experts.keeping import keep_beside
+from dmpel_core.experts.library import Library, read_library
+from dmpel_core.skills.alarm import Alarm, Task, library_alarm, limit_name
+from dmpel_core.skills.calibration import auroc, detect, false_alarms, limit_for
+from dmpel_core.skills.queries import Asker
+from dmpel_core.skills.results import keep
+
+TICKS, FREQUENCY = 20, 20.0
+"""Strange ticks in a row that raise an alarm: a second at 20 Hz."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One demonstration as the alarm sees it: its instruction, the embedding of that, and its queries without it."""
+
+    instruction: str
+    text: np.ndarray
+    features: np.ndarray
+
+    def scores(self, alarm: Alarm, text: np.ndarray | None = None) -> np.ndarray:
+        """Return the strangeness of every tick, under another instruction's embedding if given."""
+        said = self.text if text is None else text
+        return np.array([alarm.read(np.concatenate([said, row])).strangeness for row in self.features])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("library", type=Path, help="folder of the library; the generation in use is calibrated")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="held-out demonstrations of its tasks")
+    parser.add_argument("--foreign", type=Path, nargs="*", default=[], help="demonstrations that it does not know, to measure with")
+    parser.add_argument("--demonstrations", type=int, default=20, help="of each file of --data (default 20)")
+    parser.add_argument("--foreign-demonstrations", type=int, default=1, help="of each file of --foreign (default 1)")
+    parser.add_argument("--first", type=int, default=0, help="demonstrations of each file to leave out at its start (default 0)")
+    parser.add_argument("--per-hour", type=float, default=1.0, help="false alarms that are put up with [1/h] (default 1)")
+    parser.add_argument("--ticks", type=int, default=TICKS, help=f"strange ticks in a row that raise it (default {TICKS})")
+    parser.add_argument("--results", type=Path, help="keep the figures in this JSON file")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Calibrate, measure, and print the figures."""
+    library = read_library(arguments.library)
+    asker = Asker(library)
+    known = read_runs(asker, arguments.data, arguments.first, arguments.demonstrations)
+    calibrating, measuring = known[::2], known[1::2]
+    limits = calibrate(library, calibrating, arguments.ticks, arguments.per_hour)
+    library = keep_beside(library, "alarm", limits)
+    foreign = read_runs(asker, arguments.foreign, 0, arguments.foreign_demonstrations)
+    alarm = library_alarm(library)
+    assert alarm is not None
+    figures = measure(alarm, measuring, foreign, arguments.ticks)
+    for name, value in figures.items():
+        print(f"{name:24} {value}")
+    if arguments.results:
+        how = {"ticks_in_a_row": arguments.ticks, "per_hour_asked": arguments.per_hour, "episodes_to_calibrate": len(calibrating)}
+        keep(arguments.results, {**figures, "alarm_measured_with": how})
+    return 0
+
+
+def read_runs(asker: Asker, files: Sequence[Path], first: int, count: int) -> list[Run]:
+    """Return what the alarm sees of some demonstrations of each file."""
+    runs = []
+    for path in files:
+        instruction = read_task(path).language
+        text = asker.text(instruction)
+        names = tqdm(list(list_demonstrations(path))[first : first + count], desc=instruction[:40], unit="demo")
+        runs += [Run(instruction, text, asker.features(read_demonstration(path, name, states=False))) for name in names]
+    return runs
+
+
+def calibrate(library: Library, runs: Sequence[Run], ticks: int, per_hour: float) -> dict[str, np.ndarray]:
+    """Return a limit for each task of which there are runs, under the name that `library_alarm` looks for.
+
+    Raises:
+        DmpelError: There is no run of any task, or no replay memory.
+    """
+    alarm = library_alarm(library)
+    if alarm is None:
+        raise DmpelError(f"{library.path} has no replay memory to tell the familiar from: learn its tasks with coefficient replay")
+    tasks: dict[str, Task] = {task.name: task for task in alarm.tasks}
+    limits = dict(library.alarm())
+    for expert in library.experts:
+        episodes = [run for run in runs if run.instruction in expert.instructions and expert.name in tasks]
+        if episodes:
+            distances = [np.array([tasks[expert.name].distance(row) for row in run.features]) for run in episodes]
+            limit = limit_for(distances, ticks, per_hour, FREQUENCY)
+            limits[limit_name(expert.factors.sha256)] = np.array([limit], np.float32)
+    if not limits:
+        known = ", ".join(repr(expert.instructions[0]) for expert in library.experts)
+        raise DmpelError(f"none of the demonstrations is of a task of {library.path}: it knows {known}")
+    return limits
+
+
+def measure(alarm: Alarm, known: Sequence[Run], foreign: Sequence[Run], ticks: int) -> dict[str, object]:
+    """Return the alarm's figures on episodes that set no limit."""
+    familiar = [run.scores(alarm) for run in known]
+    hours = sum(map(len, familiar)) / FREQUENCY / 3600
+    alarms = false_alarms(familiar, ticks)
+    figures: dict[str, object] = {
+        "false_alarms": alarms,
+        "hours_measured": round(hours, 3),
+        "false_alarms_per_hour": round(alarms / max(hours, 1e-9), 3),
+    }
+    strange = {"task": [run.scores(alarm) for run in foreign],
+               "scene": [run.scores(alarm, task.text) for run, task in zip(foreign, cycle(alarm.tasks))]}  # fmt: skip
+    for name, episodes in strange.items():
+        if episodes and familiar:
+            figures[f"alarm_auroc_{name}"] = round(auroc(np.concatenate(familiar), np.concatenate(episodes)), 4)
+            figures[f"alarm_detection_{name}"] = asdict(detect(episodes, ticks))
+    return figures

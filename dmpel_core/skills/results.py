@@ -1,0 +1,25 @@
+"""Figures that were measured, kept in one JSON file together with how they were measured."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dmpel_core.errors import DmpelError
+
+
+def keep(path: Path, figures: dict[str, Any]) -> None:
+    """Put figures into a file that may hold others; those of the same name are replaced.
+
+    Raises:
+        DmpelError: What is there is not such a file.
+    """
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise DmpelError(f"{path} is not JSON ({error}): name another file, or remove this one") from error
+    if not isinstance(known, dict):
+        raise DmpelError(f"{path} holds a JSON {type(known).__name__}, expected an object: name another file, or remove this one")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".unfinished")
+    fresh.write_text(json.dumps(known | figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    fresh.replace(path)

@@ -1,0 +1,223 @@
+"""What plays: the same experts as `dmpel learn` makes, the same actions as the engine of a library."""
+
+import argparse
+import json
+import os
+import select
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from dmpel_core.errors import DmpelError
+from dmpel_core.evaluation import rollout
+from dmpel_core.evaluation.rollout import Condition
+from dmpel_core.experts.library import Library, read_library
+from dmpel_core.inference.torch_engine import TorchEngine
+from dmpel_core.lifelong import command, rollouts
+from dmpel_core.lifelong.batch import act, gather
+from dmpel_core.lifelong.player import StudentEngine
+from dmpel_core.lifelong.scoring import Score, ScoreBook, Trial
+from dmpel_core.lifelong.student import load_student, save_student
+from dmpel_core.lifelong.tasks import TaskData
+from dmpel_core.observation import Observation
+from dmpel_core.policy.policy import Policy
+from dmpel_core.simulation import environment
+from dmpel_core.simulation import tasks as simulation_tasks
+from dmpel_core.training.learn import learn
+from dmpel_core.training.run import Run
+from tests.conftest import ROOT
+from tests.core.test_evaluate import TASK, Notebook
+from tests.lifelong.conftest import OPTIONS, begun, coins
+from tests.lifelong.test_laws import teach
+
+
+def seen(number: int) -> Observation:
+    rng = np.random.default_rng(number)
+    return Observation(*rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8), rng.normal(size=7), rng.uniform(0, 0.04, 2))
+
+
+def test_a_run_learns_what_dmpel_learn_does_and_plays_as_its_library(
+    library: Library, files: list[list[Path]], backbone: Policy, tasks: list[TaskData], tmp_path: Path
+) -> None:
+    algorithm = teach(begun("dmpel", backbone, learning_rate=0.05), 2, tasks, tmp_path)
+    algorithm.finish(tmp_path, library, tasks[:2])
+    mine = read_library(tmp_path / "library")
+    theirs = read_library(shutil.copytree(library.path, tmp_path / "theirs"))
+    for number in range(2):
+        run = Run(tmp_path / f"learn-{number}", "learn")
+        theirs = learn(theirs, files[number], algorithm.settings, run, OPTIONS.replay_ratio, OPTIONS.replay_epochs)
+    assert [expert.name for expert in mine.experts] == [expert.name for expert in theirs.experts]
+    for first, second in [(mine.factors(0), theirs.factors(0)), (mine.factors(1), theirs.factors(1)), (mine.router(), theirs.router())]:
+        assert all(np.array_equal(first[name], second[name]) for name in second)
+    student, engine = StudentEngine(algorithm.student(1)), TorchEngine(mine.path)
+    for one in (student, engine):
+        one.set_instruction("turn on the stove")
+        one.reset()
+    for number in range(12):
+        ours, reference = student.tick(seen(number)), engine.tick(seen(number))
+        assert np.array_equal(ours.action, reference.action), number
+        assert np.array_equal(ours.coefficients, reference.coefficients)
+    before = (tmp_path / "library" / "manifest.json").read_bytes()
+    algorithm.finish(tmp_path, library, tasks[:2])
+    assert (tmp_path / "library" / "manifest.json").read_bytes() == before, "finishing twice adds nothing"
+
+
+@pytest.mark.parametrize("name", ["frozen", "iscil", "lotus"])
+def test_a_student_plays_tick_by_tick_what_it_was_trained_to_do_on_sequences(
+    name: str, backbone: Policy, tasks: list[TaskData], tmp_path: Path
+) -> None:
+    """The last tick of a window is the same either way, for these choose by what the whole window shows."""
+    algorithm = teach(begun(name, backbone, learning_rate=0.05), 2, tasks, tmp_path)
+    student, data = algorithm.student(1), tasks[1]
+    part = data.timeline.sequences(np.array([0]), 5, backbone.sizes.chunk)
+    batch = gather([data], [part], [np.zeros(1, int)], backbone, looks=False, device=torch.device("cpu"))
+    coefficients = student.coefficients(backbone.sequence_query(batch.features), 1)
+    policy = student.policies[int(student.owner(coefficients))]
+    with torch.inference_mode():
+        whole, _ = act(policy, batch, student.mixture(coefficients))
+        mixture, text = student.mixture(coefficients), policy.text.encode(data.words, student.mixture(coefficients))
+        apart = [policy.tokens(type(batch.frames)(*(value[:, tick : tick + 1] for value in vars(batch.frames).values())), text, mixture)
+                 for tick in range(5)]  # fmt: skip
+        stepped = policy.act(torch.cat(apart, 1), mixture)
+    torch.testing.assert_close(stepped.mean[:, -1], whole.mean[:, -1])
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> type[Notebook]:
+    monkeypatch.setattr(rollout, "settle", lambda environment: 0)
+    monkeypatch.setattr(environment, "Environment", Notebook)
+    monkeypatch.setattr(simulation_tasks, "load_task", lambda suite, index: TASK)
+    Notebook.actions = []
+    return Notebook
+
+
+def test_a_trial_is_played_from_its_file(
+    library: Library, backbone: Policy, tasks: list[TaskData], tmp_path: Path, notebook: type[Notebook]
+) -> None:
+    algorithm = teach(begun("dmpel", backbone), 1, tasks, tmp_path)
+    path = save_student(algorithm.student(0), tmp_path / "students")
+    trial = Trial(path, library.path, "libero_goal", 4, 4, Condition("normal"), (1, 3), 3, 0)
+    score = rollouts.play(trial)
+    assert score.successes == (False, False)
+    assert score.ticks == (3, 3)
+    assert score.routing is not None
+    assert score.routing["share"] == [[1.0]] * 6
+    alone = StudentEngine(load_student(path, backbone))
+    alone.set_instruction(TASK.instruction)
+    alone.reset()
+    pictures = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    first = alone.tick(Observation(*pictures, np.full(7, 0.1), np.full(2, 0.02))).action
+    np.testing.assert_array_equal(notebook.actions[0], first)
+
+
+def test_a_score_is_played_once(tmp_path: Path) -> None:
+    played: list[Trial] = []
+
+    def scorer(trials: list[Trial]):  # noqa: ANN202
+        played.extend(trials)
+        return coins(trials)
+
+    trial = Trial(Path("a.safetensors"), Path("x"), "libero_goal", 0, 0, Condition("normal"), (1, 2), 10, 0)
+    other = Trial(Path("b.safetensors"), Path("x"), "libero_goal", 0, 0, Condition("normal"), (1, 2), 10, 0)
+    book = ScoreBook(tmp_path, scorer)
+    first = book.score([trial, other, trial])
+    assert played == [trial, other]
+    assert first[0] == first[2]
+    assert ScoreBook(tmp_path, scorer).score([other, trial]) == [first[1], first[0]]
+    assert len(played) == 2
+    moved = Trial(tmp_path / "a.safetensors", Path("y"), "libero_goal", 0, 0, Condition("normal"), (1, 2), 10, 0)
+    assert moved.key() == trial.key(), "where files are must not matter"
+    assert Score((True, False), (1, 2)).rate == 0.5
+
+
+class Here:
+    """Rollouts that are none."""
+
+    def __init__(self, processes: int) -> None:
+        pass
+
+    def __enter__(self) -> Callable:
+        return coins
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
+def test_the_command_runs_a_plan_and_says_what_came_of_it(
+    library: Library, files: list[list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "Rollouts", Here)
+    monkeypatch.setattr(simulation_tasks, "load_task", lambda suite, index: SimpleNamespace(name=f"task{index}"))
+    (tmp_path / "data" / "libero_goal").mkdir(parents=True)
+    shutil.copy(files[0][0], tmp_path / "data" / "libero_goal" / "task3_demo.hdf5")
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    given = [
+        str(library.path),
+        "--algorithm",
+        "frozen",
+        "multitask",
+        "--data",
+        str(tmp_path / "data"),
+        "--runs",
+        str(tmp_path),
+        "--steps",
+        "1",
+    ]
+    given += [
+        "--batch",
+        "2",
+        "--views",
+        "1",
+        "--threads",
+        "1",
+        "--curve-points",
+        "2",
+        "--states",
+        "7,9",
+        "--memory",
+        "5",
+        "--loss-samples",
+        "2",
+    ]
+    assert command.run(parser.parse_args([*given, "--tasks", "3", "--controls", "blank,wide_blank"])) == 0
+    printed = capsys.readouterr().out
+    assert "auc" in printed
+    record = json.loads((tmp_path / "libero_goal-frozen-0" / "result.json").read_text())
+    assert record["configuration"]["options"]["memory"] == 5
+    assert record["configuration"]["learn"]["steps"] == 1
+    assert record["configuration"]["protocol"]["states"] == [7, 9]
+    assert json.loads((tmp_path / "libero_goal-multitask-0" / "result.json").read_text())["auc"] is None
+    assert record["controls"].keys() == {"blank", "wide_blank"}
+    with pytest.raises(DmpelError, match=r"no demonstrations of task4_demo\.hdf5.*dmpel collect --suite libero_goal"):
+        command.run(parser.parse_args([*given, "--tasks", "4"]))
+
+
+PLAYING = """
+import os, signal
+from dmpel_core.lifelong.rollouts import Rollouts
+if __name__ == "__main__":
+    print(Rollouts(1)._pool.submit(os.getpid).result(), flush=True)
+    signal.pause()
+"""
+
+
+def test_who_plays_ends_when_the_run_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "run.py"
+    script.write_text(PLAYING)
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as run:
+        assert run.stdout is not None
+        worker = os.pidfd_open(int(run.stdout.readline()))
+        run.kill()
+    ended, _, _ = select.select([worker], [], [], 60)
+    os.close(worker)
+    assert ended

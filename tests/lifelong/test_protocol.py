@@ -1,0 +1,119 @@
+"""A whole run of every algorithm, and what killing it does."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dmpel_core.errors import DmpelError
+from dmpel_core.experts.library import Library
+from dmpel_core.lifelong.algorithms import ALGORITHMS
+from dmpel_core.lifelong.protocol import run_lifelong
+from dmpel_core.lifelong.result import TIMES
+from dmpel_core.lifelong.scoring import Score, Trial
+from dmpel_core.lifelong.settings import Plan
+from dmpel_core.training.run import Run
+from tests.conftest import ROOT
+from tests.lifelong.conftest import PROTOCOL, coins, plan
+
+
+def lasting(record: dict) -> dict:
+    return {name: value for name, value in record.items() if name not in TIMES}
+
+
+def short(name: str, count: int = 2, **learn: object) -> Plan:
+    """Return a plan of the first tasks."""
+    return replace(plan(name, **learn), tasks=(4, 7, 8)[:count])
+
+
+def documented() -> set[str]:
+    """Return the keys that the page about lifelong runs explains."""
+    page = (ROOT / "docs" / "lifelong.md").read_text(encoding="utf-8").split("## The record")[1].split("\n## ")[0]
+    return {key for line in page.splitlines() if line.startswith("| `") for key in re.findall("`([a-z_]+)`", line.split("|")[1])}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_runs_the_sequence_and_leaves_one_record(
+    name: str, library: Library, files: list[list[Path]], tmp_path: Path
+) -> None:
+    record = run_lifelong(short(name), library, files[:2], tmp_path, coins)
+    assert json.loads((tmp_path / "result.json").read_text()) == record
+    joint = ALGORITHMS[name].joint
+    assert [len(row) for row in record["success_matrix"]] == ([2] if joint else [1, 2])
+    assert [len(row) for row in record["loss_matrix"]] == ([2] if joint else [1, 2])
+    assert all(0 < loss < 50 for row in record["loss_matrix"] for loss in row)
+    assert record["trainable_parameters"] > 0
+    assert record["stored_bytes"] > 0
+    assert (record["auc"] is None) == joint
+    assert record.keys() == documented()
+    low, high = record["intervals"]["final_success"]
+    assert 0 <= low <= record["final_success"] <= high <= 1
+    assert high - low > 0.2  # of two episodes a task
+
+
+class KilledError(Exception):
+    """The end of a process."""
+
+
+class Fuse:
+    """Blows after so many moments at which a process may be killed: every step of a training and every score."""
+
+    def __init__(self, left: float) -> None:
+        self.left = left
+
+    def burn(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise KilledError
+
+    def score(self, trials: Sequence[Trial]) -> Iterator[Score]:
+        for score in coins(trials):
+            self.burn()
+            yield score
+
+
+@pytest.mark.parametrize("name", ["dmpel", "packnet"])
+def test_a_run_killed_again_and_again_ends_with_the_same_record(
+    name: str, library: Library, files: list[list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dmpel_core.lifelong.stage.CHECKPOINT_EVERY", 1)
+    unbroken, fuse = Fuse(float("inf")), Fuse(float("inf"))
+    steps = Run.steps
+
+    def fused(self: Run, done: int, total: int) -> Iterator:
+        for step in steps(self, done, total):
+            fuse.burn()
+            yield step
+
+    monkeypatch.setattr(Run, "steps", fused)
+    wanted = run_lifelong(short(name), library, files[:2], tmp_path / "one", unbroken.score)
+    deaths = 0
+    for left in (1, 2, 1, 3, 2, float("inf")):
+        fuse.left = left
+        try:
+            found = run_lifelong(short(name), library, files[:2], tmp_path / "two", fuse.score)
+        except KilledError:
+            deaths += 1
+    assert deaths == 5
+    assert lasting(found) == lasting(wanted)
+    assert not [path for path in (tmp_path / "two").rglob("*") if path.name.startswith("weights-") or path.suffix == ".checkpoint"]
+
+
+def test_a_run_of_another_plan_is_not_taken_up(library: Library, files: list[list[Path]], tmp_path: Path) -> None:
+    run_lifelong(short("frozen", 1), library, files[:1], tmp_path, coins)
+    with pytest.raises(DmpelError, match=r"plan\.learn\.steps.*remove it or use another --runs"):
+        run_lifelong(short("frozen", 1, steps=3), library, files[:1], tmp_path, coins)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [({"states": (1, 5)}, r"initial states \[1\]"), ({"curve_points": 1}, "1 points"), ({"selection_states": ()}, "0 of selection")],
+)
+def test_a_plan_that_would_waste_hours_is_refused(changes: dict, complaint: str, library: Library, files: list, tmp_path: Path) -> None:
+    wrong = replace(plan("frozen"), protocol=replace(PROTOCOL, **changes))
+    with pytest.raises(DmpelError, match=complaint):
+        run_lifelong(wrong, library, files, tmp_path, coins)
+    assert not (tmp_path / "plan.json").exists()

@@ -1,0 +1,172 @@
+"""The report: what it says, that nothing is missing in it, and what it refuses."""
+
+import argparse
+import base64
+import json
+from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dmpel_core.errors import DmpelError
+from dmpel_core.lifelong import peak, report
+from dmpel_core.lifelong.intervals import Counts, draws, intervals
+from dmpel_core.lifelong.player import routing
+from dmpel_core.lifelong.result import figures_of
+from dmpel_core.lifelong.summary import row_of, rows
+
+TASKS = [{"number": number, "instruction": f"put it on <{number}>", "frames": 9, "demonstrations": 1, "data": "ab"} for number in (3, 5)]
+
+
+def record(algorithm: str, seed: int = 0, **changes: Any) -> dict[str, Any]:
+    joint = algorithm == "multitask"
+    table = [[0.5, 1.0]] if joint else [[1.0], [0.5, 1.0]]
+    values = {
+        "format": 1, "algorithm": algorithm, "name": algorithm, "suite": "libero_goal", "seed": seed, "tasks": TASKS,
+        "success_matrix": table,
+        "learning_curves": [] if joint else [[0.0, 0.8], [0.2, 0.6]], "curve_steps": [0, 10], "episodes": 10, "selection_episodes": 5,
+        "trainable_parameters": 1234567, "stored_bytes": 2500000, "minutes": 61.0, "routing": [None, None],
+        "controls": {"blank": [0.0, 0.1]},
+    }  # fmt: skip
+    values |= changes
+    counts = Counts.of(values)
+    return {**values, **figures_of(counts), "intervals": intervals(counts)}
+
+
+ROUTES = [routing([np.eye(3)[[0, 0, 0, 1, 1, 2]]]), routing([np.full((6, 3), 0.5)])]
+
+
+def write(folder: Path, *records: dict[str, Any]) -> list[Path]:
+    places = [folder / f"{number}" for number in range(len(records))]
+    for place, values in zip(places, records, strict=True):
+        place.mkdir(parents=True)
+        (place / "result.json").write_text(json.dumps(values))
+    return places
+
+
+class Page(HTMLParser):
+    """Collects what a page shows and what it would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pictures: dict[str, bytes] = {}
+        self.rows: list[list[str]] = []
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = dict(attrs)
+        if tag == "img":
+            kind, content = str(named["src"]).split(",", 1)
+            assert kind == "data:image/png;base64"
+            self.pictures[str(named["alt"])] = base64.b64decode(content, validate=True)
+        self.fetched += [str(named[key]) for key in ("href", "src") if key in named and not str(named[key]).startswith("data:")]
+        if tag == "tr":
+            self.rows.append([])
+        if tag in {"td", "th"}:
+            self.rows[-1].append("")
+        if tag not in {"img", "meta", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "tr" in self.open:
+            self.rows[-1][-1] += data + " "
+
+
+def made(folder: Path, places: list[Path]) -> Page:
+    parser = argparse.ArgumentParser()
+    report.add_arguments(parser)
+    assert report.run(parser.parse_args([*map(str, places), "--output", str(folder)])) == 0
+    page = Page()
+    page.feed((folder / "index.html").read_text(encoding="utf-8"))
+    page.close()
+    assert not page.open, "a tag that is never closed"
+    return page
+
+
+def test_the_page_shows_every_run_and_needs_nothing_beside_it(tmp_path: Path) -> None:
+    runs = write(tmp_path, record("dmpel", routing=ROUTES), record("sequential"), record("multitask"))
+    page = made(tmp_path / "report", runs)
+    assert page.fetched == []
+    names = {"Success on all tasks learned so far", "Success while each task is learned", "Routing of dmpel, seed 0"}
+    names |= {f"Success matrix of {name}, seed 0" for name in ("dmpel", "sequential", "multitask")}
+    assert page.pictures.keys() == names
+    for name, content in page.pictures.items():
+        pixels = np.asarray(Image.open(BytesIO(content)).convert("RGB"))
+        assert min(pixels.shape[:2]) > 100, name
+        assert pixels.std() > 10, f"{name} is blank"
+    assert {path.name for path in (tmp_path / "report").glob("*.png")} >= {"libero_goal-forgetting.png", "libero_goal-matrix-dmpel-0.png"}
+    assert len(list((tmp_path / "report").glob("*.png"))) == len(names)
+    comparison = {row[0].strip(): row for row in page.rows}
+    assert comparison["dmpel"][3].startswith("0.400 ")  # the mean of both curves' means
+    assert comparison["multitask"][5].strip() == "\N{EN DASH}"
+    assert "2.5 MB" in comparison["sequential"][8]
+
+
+def test_instructions_cannot_break_the_page(tmp_path: Path) -> None:
+    page = made(tmp_path / "report", write(tmp_path, record("dmpel")))
+    assert "put it on &lt;3&gt;" in (tmp_path / "report" / "index.html").read_text()
+    assert len(page.pictures) == 3
+
+
+def test_several_seeds_are_one_row_with_a_narrower_interval() -> None:
+    one, three = row_of([record("dmpel")]), row_of([record("dmpel", seed) for seed in range(3)])
+    assert three.seeds == (0, 1, 2)
+    assert three.values == pytest.approx(one.values)
+    for name, (low, high) in three.intervals.items():
+        wide = one.intervals[name]
+        assert high - low < wide[1] - wide[0]
+
+
+def test_the_interval_holds_its_promise() -> None:
+    """Of many runs whose true rates are known, about 95 % have the true final success in their interval."""
+    rng, held = np.random.default_rng(0), 0
+    for number in range(200):
+        counts = Counts([[0], rng.binomial(10, [0.3, 0.7]).tolist()], [], 10, 5)
+        low, high = np.percentile(draws(counts, 200, number)["final_success"], (2.5, 97.5))
+        held += low <= 0.5 <= high
+    assert 180 <= held <= 199
+
+
+def test_routing_counts_what_is_strongest() -> None:
+    first, second = ROUTES
+    assert first["share"][0] == [1, 0, 0]
+    assert first["share"][5] == [0, 0, 1]
+    assert first["entropy"] == [0] * 6
+    assert second["entropy"][0] == pytest.approx(np.log2(3), abs=1e-3)
+    assert second["mean"][2] == [0.5] * 3
+
+
+def test_what_is_no_record_is_refused(tmp_path: Path) -> None:
+    same = write(tmp_path / "same", record("dmpel"), record("dmpel"))
+    with pytest.raises(DmpelError, match="several records of the same run"):
+        report.read_records(same)
+    with pytest.raises(DmpelError, match="no record of a run"):
+        report.read_records([tmp_path / "nothing"])
+    damaged = record("dmpel")
+    del damaged["nbt"]
+    with pytest.raises(DmpelError, match=r"lacks \['nbt'\]"):
+        report.read_records(write(tmp_path / "damaged", damaged))
+    with pytest.raises(DmpelError, match="not those of 10 episodes"):
+        report.read_records(write(tmp_path / "odd", {**record("dmpel"), "success_matrix": [[0.33], [0.5, 1.0]]}))
+
+
+def test_runs_with_other_options_are_rows_of_their_own(tmp_path: Path) -> None:
+    found = report.read_records(write(tmp_path, record("dmpel"), record("dmpel", name="dmpel ratio 0.05"), record("dmpel", 1)))
+    assert [(row.name, row.seeds) for row in rows(found)] == [("dmpel", (0, 1)), ("dmpel ratio 0.05", (0,))]
+
+
+def test_the_peak_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peak, "STATUS", tmp_path / "status")
+    monkeypatch.setattr(peak, "CLEAR", tmp_path)
+    assert peak.peak_bytes() == 0
+    (tmp_path / "status").write_text("Name:\tpython\nVmHWM:\t  2048 kB\nVmRSS:\t  100 kB\n")
+    peak.forget_peak()  # a folder cannot be written to, and that is no fault
+    assert peak.peak_bytes() == 2 * 1024 * 1024

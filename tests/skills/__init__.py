@@ -1,0 +1,1 @@
+"""Tests of skills with names: labels, alarm, gate, heads, pretraining."""

@@ -1,0 +1,137 @@
+"""The alarm: what is strange, how limits come from episodes, and what the figures mean."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dmpel_core.errors import DmpelError
+from dmpel_core.experts.keeping import keep_beside
+from dmpel_core.experts.library import Library, read_library
+from dmpel_core.skills import alarm_command
+from dmpel_core.skills.alarm import Alarm, Debounce, familiar, library_alarm, limit_name, text_limit
+from dmpel_core.skills.alarm_command import Run, calibrate, measure
+from dmpel_core.skills.calibration import auroc, detect, false_alarms, limit_for, worst
+from tests.skills.small import WIDTH, context
+
+
+def task(number: int) -> dict[str, np.ndarray]:
+    queries = context(number, 400).numpy()
+    return {"text": queries[0, :WIDTH], "features": queries[:, WIDTH:]}
+
+
+def test_what_a_task_stored_is_familiar_and_another_scene_or_instruction_is_strange() -> None:
+    alarm = Alarm([familiar(f"task {number}", task(number)) for number in range(2)])
+    for number in range(2):
+        for query in context(number, 20, seed=1).numpy():
+            reading = alarm.read(query)
+            assert reading.task == f"task {number}"
+            assert reading.strangeness < 1
+    known, other = context(0).numpy()[0], context(1).numpy()[0]
+    scene = alarm.read(np.concatenate([known[:WIDTH], other[WIDTH:]]))
+    assert scene.scene > 1 > scene.instruction
+    words = alarm.read(np.concatenate([context(7).numpy()[0, :WIDTH], known[WIDTH:]]))
+    assert words.instruction > 1
+
+
+def test_the_distance_does_not_depend_on_units() -> None:
+    plain = familiar("task", task(0))
+    stretched = familiar("task", {**task(0), "features": task(0)["features"] * 3.0})
+    query = context(0, 1, seed=2).numpy()[0, WIDTH:]
+    assert stretched.distance(3.0 * query) == pytest.approx(plain.distance(query), rel=1e-3)
+
+
+def test_instructions_may_differ_by_half_the_way_to_the_next_one() -> None:
+    texts = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 10.0], [0.0, 10.0]])
+    assert text_limit(texts) == 2.0
+    assert text_limit(texts[1:2]) == pytest.approx(1.2)
+
+
+def test_a_library_without_memories_has_no_alarm_and_a_memory_of_next_to_none_no_statistics() -> None:
+    assert familiar("task", {"queries": np.zeros((50, 4))}) is None
+    assert familiar("task", {**task(0), "features": task(0)["features"][:5]}) is None
+
+
+def test_a_second_generation_computes_only_what_is_new(taught: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    known: dict = {}
+    library_alarm(read_library(taught.path, 1), known)
+    read, replay = [], Library.replay
+    monkeypatch.setattr(Library, "replay", lambda library, index: (read.append(index), replay(library, index))[1])
+    assert [task.name for task in library_alarm(taught, known).tasks] == ["task 0", "task 1", "task 2"]
+    assert read == [1, 2]
+    library_alarm(read_library(taught.path, 1), known)
+    assert len(known) == 1
+
+
+def test_the_alarm_is_raised_and_cleared_after_some_ticks_in_a_row() -> None:
+    debounce = Debounce(3)
+    strange = [1, 1, 0, 1, 1, 1, 0, 0, 1, 0, 0, 0]
+    assert [debounce(bool(tick)) for tick in strange] == [False] * 5 + [True] * 6 + [False]
+    debounce(True)
+    debounce(True)
+    debounce.reset()
+    assert not debounce(True)
+
+
+def test_the_worst_is_what_some_ticks_in_a_row_exceed() -> None:
+    scores = np.array([0.0, 5.0, 1.0, 2.0, 3.0, 0.0])
+    assert (worst(scores, 1), worst(scores, 2), worst(scores, 3), worst(scores, 9)) == (5.0, 2.0, 1.0, 0.0)
+
+
+def test_a_limit_holds_the_rate_that_was_asked_for() -> None:
+    rng = np.random.default_rng(0)
+    episodes = [np.exp(0.2 * rng.normal(size=200)) for _ in range(400)]
+    hours = 400 * 200 / 20.0 / 3600
+    for per_hour in (5.0, 20.0):
+        limit = limit_for(episodes[:200], 1, per_hour, 20.0)
+        alarms = false_alarms([scores / limit for scores in episodes[200:]], 1)
+        assert alarms / (hours / 2) < 2 * per_hour
+    assert limit_for(episodes[:10], 1, 0.01, 20.0) > limit_for(episodes[:10], 1, 1.0, 20.0)
+    assert limit_for([np.ones(5)], 1, 1.0, 20.0) == pytest.approx(1.5)
+
+
+def test_auroc_is_the_chance_that_the_strange_scores_higher_ties_half() -> None:
+    assert auroc(np.array([1.0, 2.0]), np.array([3.0, 4.0])) == 1.0
+    assert auroc(np.array([3.0, 4.0]), np.array([1.0, 2.0])) == 0.0
+    assert auroc(np.array([1.0, 1.0]), np.array([1.0])) == 0.5
+    assert auroc(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == pytest.approx(0.625)
+
+
+def test_detection_counts_from_the_first_strange_tick() -> None:
+    found = detect([np.array([0.0, 2.0, 2.0, 2.0]), np.array([2.0, 2.0, 0.0]), np.zeros(4)], 2)
+    assert (found.episodes, found.raised, found.delay) == (3, 2, 2.5)
+    assert false_alarms([np.array([2.0, 2.0, 0.0, 0.0, 2.0, 2.0])], 2) == 2
+
+
+def runs_of(number: int, count: int, instruction: str, seed: int) -> list[Run]:
+    text = context(number).numpy()[0, :WIDTH]
+    return [Run(instruction, text, context(number, 60, seed + one).numpy()[:, WIDTH:]) for one in range(count)]
+
+
+def test_calibrated_limits_go_into_the_library_and_the_figures_tell_strange_from_known(own: Library) -> None:
+    known = [run for number in range(3) for run in runs_of(number, 12, f"put the bowl on plate {number}", 50)]
+    limits = calibrate(own, known[::2], 5, 1.0)
+    assert limits.keys() == {limit_name(expert.factors.sha256) for expert in own.experts}
+    alarm = library_alarm(keep_beside(own, "alarm", limits))
+    assert alarm is not None
+    assert [task.limit for task in alarm.tasks] == pytest.approx([float(limit[0]) for limit in limits.values()])
+    figures = measure(alarm, known[1::2], runs_of(5, 3, "sing", 90), 5)
+    assert figures["false_alarms"] == 0
+    assert figures["alarm_auroc_task"] == figures["alarm_auroc_scene"] == 1.0
+    assert figures["alarm_detection_scene"] == {"episodes": 3, "raised": 3, "delay": 5.0}
+
+
+def test_demonstrations_of_no_known_task_cannot_calibrate(taught: Library) -> None:
+    with pytest.raises(DmpelError, match=r"none of the demonstrations is of a task of .*it knows 'put the bowl on plate 0'"):
+        calibrate(read_library(taught.path, 1), runs_of(5, 3, "sing", 0), 5, 1.0)
+
+
+def test_the_command_reads_demonstrations_with_the_librarys_own_eyes(tmp_path: Path, own: Library) -> None:
+    from tests.core.conftest import write_noise
+    from tests.skills.arguments import run
+
+    path = write_noise(tmp_path / "noise_demo.hdf5", "put the bowl on plate 0", 0, (24, 24, 24, 24))
+    results = tmp_path / "skills.json"
+    assert run(alarm_command, str(own.path), "--data", str(path), "--foreign", str(path), "--results", str(results)) == 0
+    assert '"alarm_auroc_scene"' in results.read_text()
+    assert read_library(own.path).alarm()
