@@ -10,10 +10,9 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -24,13 +23,13 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.inference.engine import Engine
 from dmpel_ros import qos, robot
 from dmpel_ros.assembly import Assembly, assemble
 from dmpel_ros.background import in_thread, run_node, until_shutdown
 from dmpel_ros.catalogue import Catalogue, LibraryCatalogue
 from dmpel_ros.condition import Condition, Situation, condition
 from dmpel_ros.contract import ContractError
+from dmpel_ros.engines import LoadEngine, load_library
 from dmpel_ros.inbox import Inbox
 from dmpel_ros.lifecycle import LifecycleState, ManagedNode, TransitionCallbackReturn
 from dmpel_ros.locations import find_library
@@ -42,9 +41,6 @@ from dmpel_ros.skills import Answer
 from dmpel_ros.telemetry import Telemetry
 from dmpel_ros.watch import Watch
 
-LoadEngine = Callable[[Path, int | None, Mapping[str, Any]], Engine]
-"""Library, generation, and by name the node's parameters about engines, `ENGINE`, and the key that the library must be `signed_by`."""
-
 NUMBER = re.compile(r"\d+(\.\d+)?")
 
 SOURCES = ("agentview", "eye_in_hand", "joints")
@@ -53,18 +49,6 @@ PATIENCE = 2.0
 """How long a request waits for the tick that is under way [s]; one that hangs finds the arm stopped when it ends."""
 
 NOT_CONFIGURED = (False, "the node is not configured: ask for the transition `configure` first")
-
-
-def load_library(library: Path, generation: int | None, wanted: Mapping[str, Any]) -> Engine:
-    """Load an engine; the import is here because a node with another engine needs none of it."""
-    from dmpel_core.inference import Limits, Savings, load_engine
-
-    savings = Savings(**{name: wanted[name] for name in ("route_every", "route_after", "hysteresis", "most_change")})
-    limits = Limits(signed_by=wanted.get("signed_by"))
-    engine, provider, insight = wanted["engine"], wanted["provider"], wanted["alarm"] != "off"
-    return load_engine(
-        library, generation, wanted["threads"], engine=engine, provider=provider, savings=savings, limits=limits, insight=insight
-    )
 
 
 class PolicyNode(ManagedNode):

@@ -16,8 +16,8 @@ from std_msgs.msg import String
 from dmpel_core.errors import DmpelError
 from dmpel_core.inference.engine import Engine
 from dmpel_core.observation import Observation
+from dmpel_ros.engines import LoadEngine, load_library
 from dmpel_ros.locations import find_library
-from dmpel_ros.policy_node import LoadEngine, load_library
 from dmpel_ros.policy_parameters import ENGINE
 from dmpel_ros.recording.bag import Bag, BagError
 from dmpel_ros.recording.observations import Sight, read

@@ -6,84 +6,28 @@ Nothing is asserted about time: a robot that counts its own frames says how long
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
 from geometry_msgs.msg import TwistStamped
-from rclpy.context import Context
 from rclpy.parameter import Parameter
 
 from dmpel_ros import messages
-from dmpel_ros.background import spinning
-from dmpel_ros.processes import private_network
+from tests.ros.bench import Bench, on_bench
 from tests.ros.fake_robot import PATIENCE, SOURCES, Break, FakeRobot
-from tests.ros.fakes import SIZE
 from tests.ros.small_library import make_small_library
 
 pytestmark = pytest.mark.fault
 
-ROOT = Path(__file__).parents[2]
-
-
-class Bench:
-    """A robot, and a policy process that can be started anew."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.library = folder / "library"
-        make_small_library(self.library)
-        self._folder, self._environment = folder, environment
-        self.robot: FakeRobot
-        self.process: subprocess.Popen[bytes]
-
-    def start(self, **parameters: Any) -> None:
-        """Start the policy; limits are open so that a tick moves the arm, checks are as strict as by default."""
-        given = {
-            "library": self.library, "image_size": SIZE, "allow_loading": True, "max_picture_age": 0.5, "max_joints_age": 0.5,
-            "max_compute": 0.25, "max_faults": 0, "ramp": 0.0, "box_low": "[-9.0,-9.0,-9.0]", "box_high": "[9.0,9.0,9.0]",
-        }  # fmt: skip
-        arguments = [part for name, value in (given | parameters).items() for part in ("-p", f"{name}:={value}")]
-        with (self._folder / "policy.log").open("ab") as log:
-            command = [sys.executable, "-m", "tests.ros.scripted_policy", "--ros-args", *arguments]
-            self.process = subprocess.Popen(command, env=self._environment, cwd=ROOT, stdout=log, stderr=log)
-        # Its first status, not its services: those of a node that was killed seem to be there for a while.
-        self.robot.wait(lambda: self.robot.state == "unconfigured", "the policy has not started")
-        assert self.robot._change.wait_for_service(PATIENCE)
-
-    def bring_up(self) -> None:
-        assert self.robot.change("configure")
-        self.robot.frames_pass(2)
-        self.robot.wait(lambda: self.robot.change("activate"), "the policy cannot be activated")
-
-    def end(self, number: int = signal.SIGINT) -> int:
-        self.process.send_signal(number)
-        try:
-            return self.process.wait(PATIENCE)
-        finally:
-            self.process.kill()
-            self.robot.status = type(self.robot.status)()
-
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with ExitStack() as stack:
-        environment = stack.enter_context(private_network())
-        made = Bench(tmp_path_factory.mktemp("faults"), dict(environment))
-        context = Context()
-        rclpy.init(context=context, domain_id=int(environment["ROS_DOMAIN_ID"]))
-        stack.callback(context.try_shutdown)
-        made.robot = FakeRobot(context=context)
-        stack.callback(made.robot.destroy_node)
-        stack.enter_context(spinning(made.robot))
-        made.start()
-        stack.callback(made.end)
-        made.bring_up()
+    folder = tmp_path_factory.mktemp("faults")
+    make_small_library(folder / "library")
+    with on_bench(folder, folder / "library") as made:
         yield made
 
 

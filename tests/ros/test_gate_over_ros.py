@@ -1,23 +1,18 @@
 """The admission gate over ROS 2: what a policy process answers when it is asked to load a generation that was taught wrongly."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
-import rclpy
-from rclpy.context import Context
 from rclpy.parameter import Parameter
 
 from dmpel_core.experts.library import create_library, select_generation
-from dmpel_ros.background import spinning
-from dmpel_ros.processes import private_network
 from tests.core.conftest import TINY
+from tests.ros.bench import Bench, on_bench
 from tests.ros.fake_robot import FakeRobot
 from tests.ros.fakes import SIZE
 from tests.ros.small_library import MODULE, OBSERVATION
-from tests.ros.test_faults import Bench
 from tests.skills.small import grow, memory, router_for, spoil
 
 pytestmark = pytest.mark.fault
@@ -41,21 +36,9 @@ def make_library(path: Path) -> None:
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A robot whose arm moves by generation 2."""
-    with ExitStack() as stack:
-        environment = stack.enter_context(private_network())
-        folder = tmp_path_factory.mktemp("gate")
-        make_library(folder / "taught")
-        made = Bench(folder, dict(environment))
-        made.library = folder / "taught"
-        context = Context()
-        rclpy.init(context=context, domain_id=int(environment["ROS_DOMAIN_ID"]))
-        stack.callback(context.try_shutdown)
-        made.robot = FakeRobot(context=context)
-        stack.callback(made.robot.destroy_node)
-        stack.enter_context(spinning(made.robot))
-        made.start(generation=2)
-        stack.callback(made.end)
-        made.bring_up()
+    folder = tmp_path_factory.mktemp("gate")
+    make_library(folder / "taught")
+    with on_bench(folder, folder / "taught", generation=2) as made:
         made.robot.instruct("move")
         yield made
 

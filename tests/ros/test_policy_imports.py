@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from dmpel_core.observation import Observation
-from dmpel_ros.policy_node import load_library
+from dmpel_ros.engines import load_library
 wanted = dict(threads=1, engine="auto", provider="cpu", route_every=0, route_after=True, hysteresis=0.0, most_change=0.0, alarm="report")
 engine = load_library(Path(sys.argv[1]), None, wanted)
 engine.set_instruction("open the drawer")

@@ -20,7 +20,7 @@ from dmpel_core.groups import GROUPS
 from dmpel_ros import messages
 from dmpel_ros.outcome import Acted, Held
 from dmpel_ros.policy_node import PolicyNode, main
-from dmpel_ros.policy_parameters import PARAMETERS
+from dmpel_ros.policy_parameters import ENGINE, PARAMETERS
 from dmpel_ros.routing import ENTROPY
 from tests.ros.fakes import POSE, SIZE, FakeCatalogue, FakeEngine
 from tests.ros.recording import RecordingPolicy, for_the_simulation, status_values
@@ -104,9 +104,8 @@ def test_an_action_is_the_gripper_then_the_twist_with_the_observations_stamp(nod
 def test_the_engine_is_loaded_as_the_parameters_say_and_catches_up_after_each_action(make: Make) -> None:
     node = make(threads=2, engine="onnx", route_every=5)
     node._on_instruction(String(data="put it there"))
-    asked = {"threads": 2, "engine": "onnx", "provider": "auto", "route_every": 5, "route_after": False, "signed_by": None}
-    calm = {"hysteresis": 0.0, "most_change": 0.0, "alarm": "report", "alarm_ticks": 20}
-    assert node._parts.engine.wanted == asked | calm
+    defaults = {parameter.name: parameter.default for parameter in ENGINE}
+    assert node._parts.engine.wanted == defaults | {"threads": 2, "engine": "onnx", "route_every": 5, "signed_by": None}
     give(node)
     node.step()
     node._parts.engine.action[:] = np.nan

@@ -11,7 +11,7 @@ from rclpy.context import Context
 from dmpel_core.experts.library import LibraryError, read_library
 from dmpel_core.experts.signature import read_public_key, sign
 from dmpel_ros.catalogue import LibraryCatalogue
-from dmpel_ros.policy_node import load_library
+from dmpel_ros.engines import load_library
 from dmpel_ros.skills import Permission, Skills
 from tests.core.conftest import TINY
 from tests.core.engines import make_exported
