@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FREQUENCY", "Environment", "SimulationError"]
 
-_JOINTS = tuple(f"robot0_joint{number}" for number in range(1, 8))
-_FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
+JOINTS = tuple(f"robot0_joint{number}" for number in range(1, 8))
+FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
 
 
 class SimulationError(DmpelError):
@@ -54,8 +54,8 @@ class Environment:
         self.data: mujoco.MjData = self.robosuite.sim.data._data  # noqa: SLF001  as above
         self._arm = self.robosuite.robots[0]
         self._arm.controller.sim = Positioned(self.robosuite.sim)
-        self._joints = [self.model.joint(name).qposadr[0] for name in _JOINTS]
-        self._fingers = [self.model.joint(name).qposadr[0] for name in _FINGERS]
+        self._joints = [self.model.joint(name).qposadr[0] for name in JOINTS]
+        self._fingers = [self.model.joint(name).qposadr[0] for name in FINGERS]
         self._substeps = round(1 / (FREQUENCY * self.model.opt.timestep))
         self._renderer = Renderer(self.model, size) if render else None
         self.reset(task.initial_states[0])

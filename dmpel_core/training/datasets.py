@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dmpel_core.data.hdf5 import Demonstration, read_demonstrations, read_task
+from dmpel_core.data.stills import Stills
 from dmpel_core.errors import DmpelError
 
 
@@ -56,7 +57,7 @@ def load_task(files: Sequence[Path], limit: int | None = None) -> list[tuple[str
     return pairs
 
 
-def picture_stack(demo: Demonstration) -> Tensor:
+def picture_stack(demo: Demonstration | Stills) -> Tensor:
     """Return both cameras' pictures as uint8 (frames, cameras, 3, height, width)."""
     assert demo.agentview is not None
     assert demo.eye_in_hand is not None

@@ -20,5 +20,9 @@ def imitation_loss(mixture: ActionMixture, foreseen: Tensor | None, batch: Seque
     likelihood = mixture.negative_log_likelihood(batch.actions, batch.valid).sum() / exists.sum()
     if foreseen is None:
         return likelihood, likelihood.new_zeros(())
-    error = F.smooth_l1_loss(foreseen, waypoints, reduction="none", beta=0.1).mean(-1)
-    return likelihood, (error * exists).sum() / exists.sum()
+    return likelihood, (waypoint_loss(foreseen, waypoints) * exists).sum() / exists.sum()
+
+
+def waypoint_loss(foreseen: Tensor, waypoints: Tensor) -> Tensor:
+    """Return the error of each foreseen waypoint, (..., 3) -> (...) [dm]."""
+    return F.smooth_l1_loss(foreseen, waypoints, reduction="none", beta=0.1).mean(-1)

@@ -1,4 +1,4 @@
-"""All frames of many tasks in memory, for pretraining."""
+"""All frames of many tasks in memory, for pretraining: of demonstrations, and of still pictures."""
 
 from collections.abc import Iterable
 
@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from dmpel_core.data.hdf5 import Demonstration
+from dmpel_core.data.stills import Stills
 from dmpel_core.errors import DmpelError
 from dmpel_core.policy.image import to_pixels
 from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.datasets import picture_stack
 from dmpel_core.training.episodes import Timeline, stack_floats
-from dmpel_core.training.waypoints import waypoints
+from dmpel_core.training.waypoints import SCALE, waypoints
 
 
 class PictureSet:
@@ -46,8 +47,24 @@ class PictureSet:
         return state.mean(0), state.std(0) + 1e-3
 
 
-def shrink(demo: Demonstration, sizes: PolicySizes) -> Tensor:
-    """Return a demonstration's pictures as uint8 (frames, cameras, 3, pixels, pixels)."""
+class StillSet:
+    """All still pictures of many tasks in memory, at the policy's resolution."""
+
+    def __init__(self, stills: Iterable[tuple[str, Stills]], sizes: PolicySizes) -> None:
+        """Shrink the pictures of one task after the other; each comes with its instruction."""
+        parts = [(sentence, shrink(part, sizes), part) for sentence, part in stills]
+        self.sentences = sorted({sentence for sentence, _, _ in parts})
+        self.pictures = gathered([pictures for _, pictures, _ in parts])  # (n, cameras, 3, pixels, pixels) uint8
+        self.joints, self.gripper = (stack_floats([getattr(part, name) for _, _, part in parts]) for name in ("joints", "gripper"))
+        self.waypoints = SCALE * stack_floats([part.waypoints for _, _, part in parts])  # (n, 3) [dm]
+        self.sentence = torch.cat([torch.full((len(part),), self.sentences.index(sentence)) for sentence, _, part in parts])
+
+    def __len__(self) -> int:
+        return len(self.sentence)
+
+
+def shrink(demo: Demonstration | Stills, sizes: PolicySizes) -> Tensor:
+    """Return all pictures as uint8 (frames, cameras, 3, pixels, pixels)."""
     return (to_pixels(picture_stack(demo), sizes.pixels) * 255).round().to(torch.uint8)
 
 

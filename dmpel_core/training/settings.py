@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-NEWER = ("schedule", "padding", "windows", "precision", "compiled", "query", "replay_loss", "skills")
+NEWER = ("schedule", "padding", "windows", "precision", "compiled", "query", "replay_loss", "skills", "stills")
 """Options that earlier runs did not have: a record names them only where they are not the default, so that those runs go on."""
 
 
@@ -58,9 +58,11 @@ class PretrainSettings(ImitationSettings):
 
     Attributes:
         held_out: Demonstrations of each task that are not trained on, but show whether the policy looks.
+        stills: Still pictures in a step of one process, of which only the waypoint is learned.
     """
 
     held_out: int = 0
+    stills: int = 0
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,12 @@ from dmpel_core.simulation.expert.skills.pick_place import Spot, pick, place
 from dmpel_core.simulation.expert.skills.push import push
 from dmpel_core.simulation.expert.skills.shelve import shelve
 from dmpel_core.simulation.expert.skills.stove import turn_on
+from dmpel_core.simulation.expert.spots import Predicate, spot_for
 from dmpel_core.simulation.expert.stuck import StuckError
 
 _ORDER = {"turnon": 0, "open": 0, "on": 1, "in": 1, "close": 2}
-_BURNER_HEIGHT = 0.025
-"""The burner's plate stands this far above its region [m]."""
-_TWO_ON_A_BURNER = (0.042, -0.045)
 _DRAWER_SHIFTS = (0.020, 0.025, 0.016, 0.030)
 """Lower drawers come out from under the ones above: aim this far outwards of the middle [m]."""
-
-Predicate = tuple[str, ...]
 
 
 class Expert:
@@ -73,59 +69,22 @@ class Expert:
                 raise StuckError(f"no skill for ({' '.join(predicate)}): only drawers can be opened and closed")
             return single[kind](self._arm, self._scene, names[0], attempt=self._attempt)
         if kind in ("on", "in") and len(names) == 2:
-            return self._put_into_region(*names) if self._scene.has_site(names[1]) else self._put_on_object(*names)
+            return self._put(predicate)
         raise StuckError(f"no skill for ({' '.join(predicate)}); known predicates: {', '.join(_ORDER)}")
 
-    def _put_on_object(self, name: str, support: str) -> Actions:
-        centre = self._scene.position(support)[:2]
-        cloud = self._scene.cloud(support)
-        under = cloud[np.linalg.norm(cloud[:, :2] - centre, axis=1) < 0.03]
-        return self._pick_and_place(name, Spot(centre, float(under[:, 2].max()), drop=0.004, support=support))
-
-    def _put_into_region(self, name: str, region: str) -> Actions:
-        owner = self._scene.site_owner(region)
+    def _put(self, predicate: Predicate) -> Actions:
+        _, name, target = predicate
+        spot = spot_for(self._scene, self._goal, predicate)
+        if spot is not None:
+            return self._pick_and_place(name, spot)
+        owner = self._scene.site_owner(target)
         if owner is None:
-            return self._put_on_table(name, region)
-        if region.endswith("_cook_region"):
-            return self._put_on_burner(name, region, owner)
-        containers = {"basket": self._put_into_basket, "desk_caddy": self._put_into_caddy, "wine_rack": self._put_on_rack}
-        containers |= {"microwave": self._refuse} if region.endswith("_heating_region") else {}
-        containers |= {"cabinet": self._put_into_drawer} if not region.endswith("_top_side") else {}
-        for kind, put in containers.items():
-            if kind in owner:
-                return put(name, region)
-        centre = self._scene.site_position(region)
-        return self._pick_and_place(name, Spot(centre[:2], centre[2], drop=0.008, support=owner))
-
-    def _refuse(self, name: str, region: str) -> Actions:
-        raise StuckError(f"no skill puts {name} into {region}")
-
-    def _put_into_basket(self, name: str, region: str) -> Actions:
-        owner = self._scene.site_owner(region)
-        assert owner is not None
-        spot = Spot(self._scene.site_position(region)[:2], self._scene.bottom(owner) + 0.02, drop=0.02)
-        yield from pick(self._arm, self._scene, name, choice=self._attempt)  # the hand may go between the walls
-        yield from place(self._arm, self._scene, name, spot)
-
-    def _put_into_caddy(self, name: str, region: str) -> Actions:
-        return shelve(self._arm, self._scene, name, self._scene.site_position(region)[:2], attempt=self._attempt)
-
-    def _put_on_rack(self, name: str, region: str) -> Actions:
-        centre = self._scene.site_position(region)
-        return self._pick_and_place(name, Spot(centre[:2], centre[2], drop=0.003))
-
-    def _put_on_table(self, name: str, region: str) -> Actions:
-        centre = self._scene.site_position(region)[:2]
-        if name.startswith("plate") and "stove_front" in region:
-            return push(self._arm, self._scene, name, centre, attempt=self._attempt)
-        return self._pick_and_place(name, Spot(centre, self._scene.table_height, drop=0.006))
-
-    def _put_on_burner(self, name: str, region: str, owner: str) -> Actions:
-        centre = self._scene.site_position(region)
-        sharing = [predicate[1] for predicate in self._goal if predicate[0] == "on" and predicate[2] == region]
-        if len(sharing) > 1:
-            centre[0] += _TWO_ON_A_BURNER[min(sharing.index(name), 1)]
-        return self._pick_and_place(name, Spot(centre[:2], centre[2] + _BURNER_HEIGHT, drop=0.008, support=owner))
+            return push(self._arm, self._scene, name, self._scene.site_position(target)[:2], attempt=self._attempt)
+        if "desk_caddy" in owner:
+            return shelve(self._arm, self._scene, name, self._scene.site_position(target)[:2], attempt=self._attempt)
+        if "cabinet" in owner:
+            return self._put_into_drawer(name, target)
+        raise StuckError(f"no skill puts {name} into {target}")
 
     def _put_into_drawer(self, name: str, region: str) -> Actions:
         arm, scene, drawer = self._arm, self._scene, find_drawer(self._scene, region)
@@ -143,5 +102,5 @@ class Expert:
         yield from place(arm, scene, name, Spot(centre[:2] + shift, centre[2] - 0.03, drop=0.03))
 
     def _pick_and_place(self, name: str, spot: Spot) -> Actions:
-        yield from pick(self._arm, self._scene, name, choice=self._attempt, spot=spot)
+        yield from pick(self._arm, self._scene, name, choice=self._attempt, spot=None if spot.walled else spot)
         yield from place(self._arm, self._scene, name, spot)

@@ -26,12 +26,14 @@ class Spot:
         surface: Height of what it shall stand on [m].
         drop: Height above that surface at which it is let go [m].
         support: Object that it shall stand on; touching it ends the way down.
+        walled: Whether walls stand around it between which the hand may go, so that any grasp will do.
     """
 
     centre: np.ndarray
     surface: float
     drop: float = 0.012
     support: str | None = None
+    walled: bool = False
 
 
 def pick(
@@ -61,7 +63,7 @@ def pick(
         StuckError: There is no grasp, or the object slipped.
     """
     for _ in range(_TRIES):
-        grasps = plan_grasps(scene, name, choice + 1, prefer, None if spot is None else _way_to(spot, scene, name))
+        grasps = plan_grasps(scene, name, choice + 1, prefer, None if spot is None else way_to(spot, scene, name))
         if not grasps:
             raise StuckError(f"no grasp of {name} is free of collisions")
         grasp = grasps[choice % len(grasps)]
@@ -77,7 +79,8 @@ def pick(
         raise StuckError(f"{name} rose by {rise:.3f} m, not {lift:.3f} m: it slipped out of the fingers")
 
 
-def _way_to(spot: Spot, scene: Scene, name: str) -> Carry:
+def way_to(spot: Spot, scene: Scene, name: str) -> Carry:
+    """Return how an object comes to a spot from where it is."""
     start = np.append(scene.position(name)[:2], scene.bottom(name))
     return Carry(np.append(spot.centre, spot.surface + spot.drop) - start, spot.support)
 

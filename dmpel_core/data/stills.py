@@ -1,0 +1,73 @@
+"""Still pictures of one task with what the hand should do next, written by `dmpel collect --stills` into an HDF5 file.
+
+Every picture is of an arrangement of its own hand, and shows a hand that may be anywhere. There are no actions: a still picture
+teaches where to go, not how.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from dmpel_core.data.hdf5 import IMAGES, UPRIGHT, DemonstrationError, TaskRecord
+from dmpel_core.data.hdf5_access import child_array, child_data, child_images, opened
+
+__all__ = ["Stills", "read_stills", "write_stills"]
+
+
+@dataclass(frozen=True)
+class Stills:
+    """n still pictures of one task; index i of every array belongs to the same picture.
+
+    Attributes:
+        agentview: Pictures of the fixed camera, uint8 (n, height, width, 3) RGB, row 0 at the top.
+        eye_in_hand: Pictures of the wrist camera, likewise.
+        joints: Arm joint positions, (n, 7) [rad].
+        gripper: Finger joint positions, (n, 2) [m].
+        waypoints: From the grip point to where the fingers will next close or open, (n, 3) [m].
+        layouts: Number of the arrangement of objects, (n,).
+        attributes: Further attributes, e.g. `seed` and `reach`.
+    """
+
+    agentview: np.ndarray
+    eye_in_hand: np.ndarray
+    joints: np.ndarray
+    gripper: np.ndarray
+    waypoints: np.ndarray
+    layouts: np.ndarray
+    attributes: dict = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+
+def write_stills(path: Path, stills: Stills, task: TaskRecord) -> None:
+    """Write a file of still pictures; what a reader sees is always whole."""
+    fresh = path.with_suffix(".tmp")
+    with h5py.File(fresh, "w") as file:
+        data = file.create_group("data")
+        data.attrs.update({**stills.attributes, "language": task.language, "suite": task.suite, "env_name": task.problem})
+        data.attrs["image_orientation"] = UPRIGHT
+        for name, pictures in zip(IMAGES, (stills.agentview, stills.eye_in_hand), strict=True):
+            data.create_dataset(name, data=pictures, chunks=(1, *pictures.shape[1:]), compression="gzip", compression_opts=1)
+        data["joint_states"], data["gripper_states"] = stills.joints, stills.gripper
+        data["waypoints"], data["layouts"] = stills.waypoints, stills.layouts
+    fresh.replace(path)
+
+
+def read_stills(path: Path | str) -> tuple[str, Stills]:
+    """Read a file of still pictures with its task's instruction.
+
+    Raises:
+        DemonstrationError: It holds none.
+    """
+    with opened(path) as data:
+        if "waypoints" not in data or UPRIGHT != data.attrs.get("image_orientation"):
+            raise DemonstrationError(f"{path} holds no still pictures; `dmpel collect --stills` makes them")
+        waypoints = child_array(data, "waypoints", 3)
+        count = len(waypoints)
+        pictures = [child_images(data, name, count) for name in IMAGES]
+        joints, gripper = child_array(data, "joint_states", 7, count), child_array(data, "gripper_states", 2, count)
+        layouts = child_data(data, "layouts", count)[()]
+        return str(data.attrs["language"]), Stills(*pictures, joints, gripper, waypoints, layouts, dict(data.attrs))

@@ -1,0 +1,59 @@
+"""Where objects go: what a goal predicate asks for, as a place to put something down."""
+
+import numpy as np
+
+from dmpel_core.simulation.expert.scene import Scene
+from dmpel_core.simulation.expert.skills.pick_place import Spot
+
+_BURNER_HEIGHT = 0.025
+"""The burner's plate stands this far above its region [m]."""
+_TWO_ON_A_BURNER = (0.042, -0.045)
+_BASKET_FLOOR = 0.02
+
+Predicate = tuple[str, ...]
+
+
+def spot_for(scene: Scene, goal: tuple[Predicate, ...], predicate: Predicate) -> Spot | None:
+    """Return where a predicate `(on | in, object, object or region)` has an object put down.
+
+    Args:
+        scene: The scene as it is now.
+        goal: All predicates of the task.
+        predicate: The one in question.
+
+    Returns:
+        The spot, or None where more than picking and placing is needed, or nothing is known.
+    """
+    if len(predicate) != 3 or predicate[0] not in ("on", "in"):
+        return None
+    _, name, target = predicate
+    if not scene.has_site(target):
+        return _on_object(scene, target)
+    owner = scene.site_owner(target)
+    centre = scene.site_position(target)
+    if owner is None:
+        slides = name.startswith("plate") and "stove_front" in target
+        return None if slides else Spot(centre[:2], scene.table_height, drop=0.006)
+    if target.endswith("_cook_region"):
+        return _on_burner(centre, goal, predicate, owner)
+    if "basket" in owner:
+        return Spot(centre[:2], scene.bottom(owner) + _BASKET_FLOOR, drop=0.02, walled=True)
+    if "wine_rack" in owner:
+        return Spot(centre[:2], centre[2], drop=0.003)
+    if "desk_caddy" in owner or target.endswith("_heating_region") or ("cabinet" in owner and not target.endswith("_top_side")):
+        return None
+    return Spot(centre[:2], centre[2], drop=0.008, support=owner)
+
+
+def _on_object(scene: Scene, support: str) -> Spot:
+    centre = scene.position(support)[:2]
+    cloud = scene.cloud(support)
+    under = cloud[np.linalg.norm(cloud[:, :2] - centre, axis=1) < 0.03]
+    return Spot(centre, float(under[:, 2].max()), drop=0.004, support=support)
+
+
+def _on_burner(centre: np.ndarray, goal: tuple[Predicate, ...], predicate: Predicate, owner: str) -> Spot:
+    sharing = [other[1] for other in goal if other[0] == "on" and other[2] == predicate[2]]
+    if len(sharing) > 1:
+        centre[0] += _TWO_ON_A_BURNER[min(sharing.index(predicate[1]), 1)]
+    return Spot(centre[:2], centre[2] + _BURNER_HEIGHT, drop=0.008, support=owner)
