@@ -4,7 +4,8 @@ Every picture is of an arrangement of its own hand, and shows a hand that may be
 teaches where to go, not how.
 """
 
-from dataclasses import dataclass, field
+import itertools
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import h5py
@@ -14,6 +15,8 @@ from dmpel_core.data.hdf5 import IMAGES, UPRIGHT, DemonstrationError, TaskRecord
 from dmpel_core.data.hdf5_access import child_array, child_data, child_images, opened
 
 __all__ = ["Stills", "read_stills", "write_stills"]
+
+_ARRAYS = ("agentview", "eye_in_hand", "joints", "gripper", "waypoints", "layouts")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Stills:
     def __len__(self) -> int:
         return len(self.joints)
 
+    def by_layout(self) -> "list[Stills]":
+        """Return the pictures of each arrangement."""
+        edges = [0, *(np.flatnonzero(np.diff(self.layouts)) + 1), len(self)]
+        parts = [slice(first, end) for first, end in itertools.pairwise(edges)]
+        return [replace(self, **{name: getattr(self, name)[part] for name in _ARRAYS}) for part in parts]
+
 
 def write_stills(path: Path, stills: Stills, task: TaskRecord) -> None:
     """Write a file of still pictures; what a reader sees is always whole."""
@@ -63,11 +72,17 @@ def read_stills(path: Path | str) -> tuple[str, Stills]:
         DemonstrationError: It holds none.
     """
     with opened(path) as data:
-        if "waypoints" not in data or UPRIGHT != data.attrs.get("image_orientation"):
+        if "waypoints" not in data or data.attrs.get("image_orientation") != UPRIGHT:
             raise DemonstrationError(f"{path} holds no still pictures; `dmpel collect --stills` makes them")
         waypoints = child_array(data, "waypoints", 3)
         count = len(waypoints)
-        pictures = [child_images(data, name, count) for name in IMAGES]
-        joints, gripper = child_array(data, "joint_states", 7, count), child_array(data, "gripper_states", 2, count)
-        layouts = child_data(data, "layouts", count)[()]
-        return str(data.attrs["language"]), Stills(*pictures, joints, gripper, waypoints, layouts, dict(data.attrs))
+        stills = Stills(
+            agentview=child_images(data, IMAGES[0], count),
+            eye_in_hand=child_images(data, IMAGES[1], count),
+            joints=child_array(data, "joint_states", 7, count),
+            gripper=child_array(data, "gripper_states", 2, count),
+            waypoints=waypoints,
+            layouts=child_data(data, "layouts", count)[()],
+            attributes=dict(data.attrs),
+        )
+        return str(data.attrs["language"]), stills

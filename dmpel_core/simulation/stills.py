@@ -98,7 +98,9 @@ def make_stills(
         number += 1
         if number > 2 * layouts + 10:
             raise DmpelError(f"{task.instruction!r}: in {number - found} of {number} arrangements there was no grasp; lower --reach")
-    return Stills(**{name: np.stack([picture[name] for picture in pictures]) for name in pictures[0]}, attributes={"seed": seed, "reach": reach})
+    return Stills(
+        **{name: np.stack([picture[name] for picture in pictures]) for name in pictures[0]}, attributes={"seed": seed, "reach": reach}
+    )
 
 
 def _aim(environment: Environment) -> _Aim | None:
@@ -107,7 +109,9 @@ def _aim(environment: Environment) -> _Aim | None:
     scene = Scene(environment.model, environment.data)
     name, spot = task.goal[0][1], spot_for(scene, task.goal, task.goal[0])
     if spot is None:
-        raise DmpelError(f"{task.instruction!r} does not begin with picking an object up and putting it down; still pictures show that only")
+        raise DmpelError(
+            f"{task.instruction!r} does not begin with picking an object up and putting it down; still pictures show that only"
+        )
     grasps = plan_grasps(scene, name, 1, None, None if spot.walled else way_to(spot, scene, name))
     if not grasps:
         return None

@@ -15,7 +15,7 @@ from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.training.augmentation import disturb_state, short_memory
 from dmpel_core.training.compiled import compiled
 from dmpel_core.training.features import FeatureSet
-from dmpel_core.training.losses import imitation_loss
+from dmpel_core.training.losses import imitation_loss, waypoint_loss
 from dmpel_core.training.optimise import optimise
 from dmpel_core.training.run import Run
 from dmpel_core.training.schedule import chance_for, shape_for
@@ -36,6 +36,7 @@ class ExpertLosses(nn.Module):
         settings: Seed, batch and noise.
         accelerator: Device, and which of several processes this is.
         router: What to start from; None for a fresh router.
+        stills: Frozen features of the task's still pictures, if there are some.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ExpertLosses(nn.Module):
         settings: LearnSettings,
         accelerator: Accelerator,
         router: Router | None = None,
+        stills: FeatureSet | None = None,
     ) -> None:
         super().__init__()
         sizes, device = policy.sizes, accelerator.device
@@ -57,7 +59,7 @@ class ExpertLosses(nn.Module):
         fresh = Router(policy.query_width, sizes.router_hidden, self.pool.count, sizes.top_k, shared=sizes.router_shared)
         self.router = (router or fresh).to(device)
         self.policy = policy.to(device)
-        self._data, self._settings, self._words = data, settings, data.text.to(device)
+        self._data, self._stills, self._settings, self._words = data, stills, settings, data.text.to(device)
         self._device, self._process = device, accelerator.process_index
         self._answer = compiled(self._act) if settings.compiled else self._act
 
@@ -78,9 +80,21 @@ class ExpertLosses(nn.Module):
         state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
         horizon = short_memory(rows, window, settings.forget, chance).to(device)
         actions, ways = self._answer(data.query(view, batch.index).to(device), frames, state, horizon)
-        return imitation_loss(actions, ways, batch, data.waypoints[batch.index].to(device))
+        likelihood, way = imitation_loss(actions, ways, batch, data.waypoints[batch.index].to(device))
+        return likelihood, way if self._stills is None else way + self._glance(self._stills, rng, chance)
 
-    def _act(self, features: Tensor, frames: Frames, state: Tensor, horizon: Tensor) -> tuple[ActionMixture, Tensor | None]:
+    def _glance(self, stills: FeatureSet, rng: np.random.Generator, chance: torch.Generator) -> Tensor:
+        """Return the error of the waypoints foreseen from still pictures, each a sequence of one tick."""
+        settings, device = self._settings, self._device
+        index = torch.from_numpy(rng.integers(len(stills.timeline), size=(settings.stills, 1)))
+        view = rng.integers(len(stills.tokens), size=settings.stills)
+        frames = stills.frames(view, index, device)
+        state = self.policy.proprioception.normalise(frames.joints, frames.gripper)
+        state = disturb_state(state, settings.state_noise, settings.state_dropout, chance)
+        _, ways = self._answer(stills.query(view, index).to(device), frames, state, None)
+        return waypoint_loss(ways, stills.waypoints[index].to(device)).mean()
+
+    def _act(self, features: Tensor, frames: Frames, state: Tensor, horizon: Tensor | None) -> tuple[ActionMixture, Tensor | None]:
         """Route, mix and act on sequences, whose frozen features are (batch, ticks, features)."""
         policy, rows, ticks = self.policy, *features.shape[:2]
         act: Callable[..., tuple[ActionMixture, Tensor | None]]
@@ -101,6 +115,7 @@ def learn_expert(
     identity: dict[str, str],
     accelerator: Accelerator | None = None,
     router: Router | None = None,
+    stills: FeatureSet | None = None,
 ) -> tuple[dict[str, Tensor], Router]:
     """Train the factors of a new expert together with a new router, going on from the run's checkpoint.
 
@@ -113,13 +128,14 @@ def learn_expert(
         identity: Names library and data; a checkpoint of others is refused.
         accelerator: Device and processes; None for the processor.
         router: What to start from, see `dmpel_core.training.skill_routing`; None for a fresh router.
+        stills: Frozen features of the task's still pictures, if there are some.
 
     Returns:
         The new factors and the router, on the processor, the same in all processes.
     """
     accelerator = accelerator or on_processor()
     torch.manual_seed(settings.seed)
-    losses = ExpertLosses(policy, frozen, data, settings, accelerator, router)
+    losses = ExpertLosses(policy, frozen, data, settings, accelerator, router, stills)
     policy.temporal.train()  # dropout in the temporal transformer, as in pretraining
     checkpoint = run.folder / "expert.safetensors"
     optimise(losses, losses.parameters_by_name(), settings, run, checkpoint, identity, CHECKPOINT_EVERY, accelerator)

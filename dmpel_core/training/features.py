@@ -19,16 +19,18 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dmpel_core.data.hdf5 import Demonstration
+from dmpel_core.data.stills import Stills
 from dmpel_core.policy.image import to_pixels
 from dmpel_core.policy.policy import FINGERS, JOINTS, Frames, Policy
 from dmpel_core.training.augmentation import augment
 from dmpel_core.training.datasets import picture_stack
 from dmpel_core.training.episodes import Timeline, stack_floats
 from dmpel_core.training.feature_files import FeatureFiles
-from dmpel_core.training.waypoints import waypoints
+from dmpel_core.training.waypoints import SCALE, waypoints
 from dmpel_core.training.workers import on_processor
 
 BATCH = 64  # frames in one pass
+ACTION = 7
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class FeatureSet:
 def feature_set(
     policy: Policy,
     instruction: str,
-    demonstrations: Sequence[Demonstration],
+    parts: Sequence[Demonstration | Stills],
     views: int,
     seed: int,
     folder: Path,
@@ -80,7 +82,7 @@ def feature_set(
     Args:
         policy: The frozen backbone.
         instruction: The task's sentence.
-        demonstrations: The task's demonstrations.
+        parts: The task's demonstrations, or its still pictures by arrangement.
         views: Number of views, the plain one included.
         seed: Of the augmentation.
         folder: Where features are cached.
@@ -89,7 +91,7 @@ def feature_set(
     """
     accelerator = accelerator or on_processor()
     files = FeatureFiles(folder / hashlib.sha256(json.dumps([key, views, seed, instruction]).encode()).hexdigest()[:16])
-    timeline = Timeline([demo.actions for demo in demonstrations])
+    timeline = Timeline([_actions(part) for part in parts])
     with torch.inference_mode():
         trunk_text = policy.text.trunk(instruction)
         text = policy.text.encode(trunk_text)
@@ -98,21 +100,31 @@ def feature_set(
         files.prepare({name: (views, len(timeline), *shape) for name, shape in frame_shapes(policy, text).items()})
     accelerator.wait_for_everyone()
     starts = timeline.lengths.cumsum() - timeline.lengths
-    todo = [(view, number) for view in range(views) for number in range(len(demonstrations))]
+    todo = [(view, number) for view in range(views) for number in range(len(parts))]
     own = todo[accelerator.process_index :: accelerator.num_processes]
     for view, number in tqdm(own, desc="frozen features", unit="view", disable=not accelerator.is_main_process):
         if not files.done(f"{view}-{number}"):
             frames = slice(starts[number], starts[number] + timeline.lengths[number])
-            files.write(f"{view}-{number}", view, frames, compute(policy, demonstrations[number], text, view, seed + number))
+            files.write(f"{view}-{number}", view, frames, compute(policy, parts[number], text, view, seed + number))
     accelerator.wait_for_everyone()
     return FeatureSet(
         timeline,
         *files.read(),
-        stack_floats([demo.joints for demo in demonstrations]),
-        stack_floats([demo.gripper for demo in demonstrations]),
-        stack_floats([waypoints(demo.ee_pos, demo.actions) for demo in demonstrations]),
+        stack_floats([part.joints for part in parts]),
+        stack_floats([part.gripper for part in parts]),
+        stack_floats([_waypoints(part) for part in parts]),
         trunk_text.clone(),
     )
+
+
+def _actions(part: Demonstration | Stills) -> np.ndarray:
+    """Return the actions; still pictures have none, so zeros stand there and nothing may learn them."""
+    return np.zeros((len(part), ACTION)) if isinstance(part, Stills) else part.actions
+
+
+def _waypoints(part: Demonstration | Stills) -> np.ndarray:
+    """Return the waypoints, (frames, 3) [dm]."""
+    return SCALE * part.waypoints if isinstance(part, Stills) else waypoints(part.ee_pos, part.actions)
 
 
 @torch.inference_mode()
@@ -124,8 +136,12 @@ def frame_shapes(policy: Policy, text: Tensor) -> dict[str, tuple[int, ...]]:
     return {"tokens": tuple(trunk.shape[1:]), "queries": tuple(policy.query(frame, text.to(device)).shape[2:])}
 
 
-def compute(policy: Policy, demo: Demonstration, text: Tensor, view: int, seed: int) -> dict[str, np.ndarray]:
-    """Return one view of a demonstration: `tokens` (frames, cameras, 1 + grid, width) float16 and `queries` (frames, features)."""
+def compute(policy: Policy, demo: Demonstration | Stills, text: Tensor, view: int, seed: int) -> dict[str, np.ndarray]:
+    """Return one view of a demonstration, or of an arrangement's still pictures.
+
+    Returns:
+        `tokens` (frames, cameras, 1 + grid, width) float16 and `queries` (frames, features).
+    """
     pictures = to_pixels(picture_stack(demo), policy.sizes.pixels)
     if view:
         pictures = augment(pictures[None], torch.Generator().manual_seed(1000 * view + seed))[0]

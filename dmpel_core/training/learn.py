@@ -11,14 +11,16 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
+from dmpel_core.data.stills import read_stills
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, add_expert, read_library
 from dmpel_core.experts.replay import ReplayMemory
 from dmpel_core.experts.restore import restore_factors, restore_policy
 from dmpel_core.paths import cache_directory
-from dmpel_core.training.datasets import digest, load_task
+from dmpel_core.policy.policy import Policy
+from dmpel_core.training.datasets import demonstration_files, digest, load_task
 from dmpel_core.training.expert import learn_expert, remember
-from dmpel_core.training.features import feature_set
+from dmpel_core.training.features import FeatureSet, feature_set
 from dmpel_core.training.options import add_setting_arguments, settings_of
 from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
@@ -38,6 +40,7 @@ def learn(
     *,
     without_replay: bool = False,
     accelerator: Accelerator | None = None,
+    stills: Sequence[Path] = (),
 ) -> Library:
     """Learn the task that some demonstrations show and return the new generation.
 
@@ -51,6 +54,7 @@ def learn(
         limit: Use only the first demonstrations of each file.
         without_replay: Go on although earlier experts have no replay memory.
         accelerator: Device and processes; None for the processor.
+        stills: Files of still pictures of the task.
 
     Raises:
         DmpelError: The library already has an expert for this instruction from other data or settings, or one without replay memory.
@@ -62,6 +66,7 @@ def learn(
         "dataset": data_digest,
         "demonstrations": len(pairs),
         "seed": settings.seed,
+        **({"stills": digest(stills)} if stills else {}),
         "settings": {**settings.record(), "replay_ratio": replay_ratio, "replay_epochs": replay_epochs},
     }
     for expert in library.experts:
@@ -78,19 +83,21 @@ def learn(
     key = f"{library.manifest.backbone.sha256} {data_digest} {len(pairs)}"
     demonstrations, cache = [demo for _, demo in pairs], cache_directory() / "features"
     features = feature_set(policy, instruction, demonstrations, settings.views, settings.seed, cache, key, accelerator)
+    glances = _still_features(policy, instruction, stills, settings, cache, library, accelerator) if stills else None
     del pairs, demonstrations  # and with them all pictures
     identity = {
         "backbone": library.manifest.backbone.sha256,
         "generation": str(library.generation),
         "data": data_digest,
         "demonstrations": str(provenance["demonstrations"]),
+        **({"stills": str(provenance["stills"])} if stills else {}),
     }
     started = None
     if settings.skills != "none":
         phases = phases_for(data, limit, settings.skills, settings.seed)
         akin = akin_to(instruction, library, shuffle=settings.skills == "shuffled", seed=settings.seed)
         started = pretrain_router(policy, features, phases, akin, memories, settings.seed)
-    factors, router = learn_expert(policy, frozen, features, settings, run, identity, accelerator, started)
+    factors, router = learn_expert(policy, frozen, features, settings, run, identity, accelerator, started, glances)
     queries, answers = remember(policy, router, features, replay_ratio, settings.seed)
     memory = ReplayMemory.of(queries, policy.text.width, answers, policy.sizes.top_k)
     loss = 0.0
@@ -111,6 +118,31 @@ def learn(
     )
     accelerator.wait_for_everyone()
     return grown
+
+
+def _still_features(
+    policy: Policy,
+    instruction: str,
+    files: Sequence[Path],
+    settings: LearnSettings,
+    cache: Path,
+    library: Library,
+    accelerator: Accelerator,
+) -> FeatureSet:
+    """Return the frozen features of a task's still pictures.
+
+    Raises:
+        DmpelError: They are of another task.
+    """
+    read = [read_stills(file) for file in files]
+    other = sorted({sentence for sentence, _ in read} - {instruction})
+    if other:
+        raise DmpelError(
+            f"the still pictures show {', '.join(map(repr, other))}, the demonstrations {instruction!r}; give those of one task"
+        )
+    layouts = [layout for _, stills in read for layout in stills.by_layout()]
+    key = f"{library.manifest.backbone.sha256} stills {digest(files)}"
+    return feature_set(policy, instruction, layouts, settings.views, settings.seed, cache, key, accelerator)
 
 
 def stored_memories(library: Library, *, without_replay: bool = False) -> list[ReplayMemory]:
@@ -159,7 +191,7 @@ def run(arguments: argparse.Namespace) -> int:
     log = Run(arguments.run or Path("runs/learn") / arguments.data[0].stem, "learn", shown=accelerator.is_main_process)
     grown = learn(
         library, arguments.data, settings, log, arguments.replay_ratio, arguments.replay_epochs, arguments.demonstrations,
-        without_replay=arguments.without_replay, accelerator=accelerator,
+        without_replay=arguments.without_replay, accelerator=accelerator, stills=demonstration_files(arguments.stills),
     )  # fmt: skip
     log.summary(
         {

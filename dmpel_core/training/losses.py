@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from dmpel_core.errors import DmpelError
 from dmpel_core.policy.head import ActionMixture
 from dmpel_core.training.episodes import Sequences
 
@@ -23,6 +24,12 @@ def imitation_loss(mixture: ActionMixture, foreseen: Tensor | None, batch: Seque
     return likelihood, (waypoint_loss(foreseen, waypoints) * exists).sum() / exists.sum()
 
 
-def waypoint_loss(foreseen: Tensor, waypoints: Tensor) -> Tensor:
-    """Return the error of each foreseen waypoint, (..., 3) -> (...) [dm]."""
+def waypoint_loss(foreseen: Tensor | None, waypoints: Tensor) -> Tensor:
+    """Return the error of each foreseen waypoint, (..., 3) -> (...) [dm].
+
+    Raises:
+        DmpelError: The policy foresees nothing.
+    """
+    if foreseen is None:
+        raise DmpelError("still pictures teach waypoints, and this policy foresees none; leave out --stills")
     return F.smooth_l1_loss(foreseen, waypoints, reduction="none", beta=0.1).mean(-1)

@@ -1,6 +1,7 @@
 """The options that `dmpel pretrain` and `dmpel learn` share, and the settings they make."""
 
 import argparse
+from pathlib import Path
 from typing import TypeVar
 
 from dmpel_core.training.settings import ImitationSettings
@@ -37,9 +38,12 @@ def add_setting_arguments(parser: argparse.ArgumentParser, own: ImitationSetting
         "--precision", choices=CHOICES["precision"], default=own.precision, help="bf16 and fp16 need CUDA; the router stays fp32"
     )
     parser.add_argument("--compile", action="store_true", dest="compiled", help="compile the network with torch.compile, for long runs")
+    parser.add_argument("--stills", type=Path, nargs="+", default=[], help="files of still pictures, or folders with such files")
+    parser.add_argument("--stills-batch", type=int, default=80, help="still pictures in a step of one process, where there are some")
     parser.add_argument("--threads", type=int, default=2, help="processor threads; results depend on it in the last digits")
 
 
 def settings_of(arguments: argparse.Namespace, kind: type[_Settings], **others: object) -> _Settings:
     """Return the settings that the options ask for."""
-    return kind(**{name: getattr(arguments, name) for name in (*NUMBERS, *CHOICES, "compiled")}, **others)  # type: ignore[arg-type]
+    stills = arguments.stills_batch if arguments.stills else 0
+    return kind(**{name: getattr(arguments, name) for name in (*NUMBERS, *CHOICES, "compiled")}, stills=stills, **others)  # type: ignore[arg-type]

@@ -160,7 +160,6 @@ def refuse_existing(output: Path) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders with LIBERO-layout HDF5 files, or such files")
-    parser.add_argument("--stills", type=Path, nargs="+", default=[], help="files of still pictures, or folders with such files")
     parser.add_argument("--output", type=Path, required=True, help="library folder to write")
     parser.add_argument("--run", type=Path, default=Path("runs/pretrain"), help="folder of checkpoint, TensorBoard log and summary")
     parser.add_argument("--held-out", type=int, default=1, help="demonstrations of each task that only measure whether the policy looks")
@@ -170,7 +169,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--clip-weights", help=f"where clip-vit-b16 starts from: name on the hub of transformers, or folder (default: {TRANSFORMERS_NAME})"
     )
-    parser.add_argument("--stills-batch", type=int, default=80, help="still pictures in a step of one process")
     add_setting_arguments(parser, PretrainSettings(0, 6000, 16))
 
 
@@ -183,7 +181,7 @@ def run(arguments: argparse.Namespace) -> int:
     clip = None if sizes.vision is None else arguments.clip_weights or TRANSFORMERS_NAME
     files, still_files = demonstration_files(arguments.data), demonstration_files(arguments.stills)
     refuse_existing(arguments.output)
-    settings = settings_of(arguments, PretrainSettings, held_out=arguments.held_out, stills=arguments.stills_batch if still_files else 0)
+    settings = settings_of(arguments, PretrainSettings, held_out=arguments.held_out)
     accelerator = on_device(settings.precision)
     log = Run(arguments.run, "pretrain", shown=accelerator.is_main_process)
     data = PictureSet(load_all(files), sizes, settings.held_out)

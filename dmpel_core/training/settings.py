@@ -28,6 +28,7 @@ class ImitationSettings:
         windows: `mixed`: three steps in four draw many sequences of two ticks. `whole`: all draw whole windows, as in the paper.
         precision: `fp32`, or on CUDA `bf16` or `fp16`; the router always computes in fp32.
         compiled: Whether torch.compile makes the network's part of a step faster; it draws dropout otherwise.
+        stills: Still pictures in a step of one process, of which only the waypoint is learned.
     """
 
     seed: int
@@ -45,6 +46,7 @@ class ImitationSettings:
     windows: str = "mixed"
     precision: str = "fp32"
     compiled: bool = False
+    stills: int = 0
 
     def record(self) -> dict[str, Any]:
         """Return the settings as checkpoints and manifests keep them."""
@@ -58,11 +60,9 @@ class PretrainSettings(ImitationSettings):
 
     Attributes:
         held_out: Demonstrations of each task that are not trained on, but show whether the policy looks.
-        stills: Still pictures in a step of one process, of which only the waypoint is learned.
     """
 
     held_out: int = 0
-    stills: int = 0
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,16 @@ def spot_for(scene: Scene, goal: tuple[Predicate, ...], predicate: Predicate) ->
     if not scene.has_site(target):
         return _on_object(scene, target)
     owner = scene.site_owner(target)
-    centre = scene.site_position(target)
     if owner is None:
         slides = name.startswith("plate") and "stove_front" in target
-        return None if slides else Spot(centre[:2], scene.table_height, drop=0.006)
+        return None if slides else Spot(scene.site_position(target)[:2], scene.table_height, drop=0.006)
+    return _in_region(scene, goal, predicate, owner)
+
+
+def _in_region(scene: Scene, goal: tuple[Predicate, ...], predicate: Predicate, owner: str) -> Spot | None:
+    """Return the spot in a region that belongs to an object."""
+    target = predicate[2]
+    centre = scene.site_position(target)
     if target.endswith("_cook_region"):
         return _on_burner(centre, goal, predicate, owner)
     if "basket" in owner:
