@@ -91,6 +91,7 @@ setuptools.setup(
         ],
         "dmpel.commands": [
             "collect = dmpel_core.simulation.collect",
+            "stills = dmpel_core.simulation.stills_command",
             "pretrain = dmpel_core.training.pretrain",
             "learn = dmpel_core.training.learn",
             "evaluate = dmpel_core.evaluation.evaluate",

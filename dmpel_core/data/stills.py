@@ -1,4 +1,4 @@
-"""Still pictures of one task with what the hand should do next, written by `dmpel collect --stills` into an HDF5 file.
+"""Still pictures of one task with what the hand should do next, written by `dmpel stills` into an HDF5 file.
 
 Every picture is of an arrangement of its own hand, and shows a hand that may be anywhere. There are no actions: a still picture
 teaches where to go, not how.
@@ -73,7 +73,7 @@ def read_stills(path: Path | str) -> tuple[str, Stills]:
     """
     with opened(path) as data:
         if "waypoints" not in data or data.attrs.get("image_orientation") != UPRIGHT:
-            raise DemonstrationError(f"{path} holds no still pictures; `dmpel collect --stills` makes them")
+            raise DemonstrationError(f"{path} holds no still pictures; `dmpel stills` makes them")
         waypoints = child_array(data, "waypoints", 3)
         count = len(waypoints)
         stills = Stills(

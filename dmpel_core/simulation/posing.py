@@ -35,6 +35,12 @@ class Posing:
         """The arm's joints, (7,) [rad]."""
         return self._data.qpos[self._places].copy()
 
+    def set_joints(self, joints: np.ndarray) -> None:
+        """Set the arm's joints (7,) [rad], and with them the hand."""
+        self._data.qpos[self._places] = joints
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)
+
     def set_fingers(self, opening: float) -> None:
         """Set the distance between the fingers [m]."""
         self._data.qpos[self._fingers] = opening / 2, -opening / 2
@@ -52,9 +58,7 @@ class Posing:
         model, data, joints = self._model, self._data, rest.copy()
         translations, rotations = np.zeros((3, model.nv)), np.zeros((3, model.nv))
         for _ in range(_ROUNDS):
-            data.qpos[self._places] = joints
-            mujoco.mj_kinematics(model, data)
-            mujoco.mj_comPos(model, data)
+            self.set_joints(joints)
             turn = rotation_vector(rotation @ data.site_xmat[self._site].reshape(3, 3).T)
             error = np.concatenate([position - self.hand, turn])
             if np.abs(error[:3]).max() < _NEAR and np.abs(turn).max() < _NEAR_ANGLE:

@@ -38,6 +38,25 @@ _PURPOSE = 3  # tells these random numbers from those of demonstrations
 
 
 @dataclass(frozen=True)
+class Settings:
+    """What, with the task, fixes its still pictures.
+
+    Attributes:
+        layouts: Arrangements of objects.
+        each: Pictures of each.
+        seed: Of all draws; each arrangement has its own, whatever came before it.
+        reach: Farthest that an object is moved from the stored states, in x and in y [m].
+        states: First and one past the last stored state that may be used.
+    """
+
+    layouts: int = 240
+    each: int = 8
+    seed: int = 0
+    reach: float = 0.10
+    states: tuple[int, int] = (0, 35)
+
+
+@dataclass(frozen=True)
 class _Aim:
     """What is to be grasped in one arrangement, how, and where it goes.
 
@@ -66,18 +85,12 @@ class _Aim:
     middle: float
 
 
-def make_stills(
-    environment: Environment, layouts: int, each: int, seed: int, reach: float, states: tuple[int, int], progress: Callable[[], object]
-) -> Stills:
+def make_stills(environment: Environment, settings: Settings, progress: Callable[[], object]) -> Stills:
     """Make still pictures of a task whose first goal is to put an object somewhere.
 
     Args:
         environment: The task, built with rendering.
-        layouts: Arrangements of objects.
-        each: Pictures of each.
-        seed: Of all draws; each arrangement has its own, whatever came before it.
-        reach: Farthest that an object is moved from the stored states, in x and in y [m].
-        states: First and one past the last stored state that may be used.
+        settings: How many, and of what.
         progress: Called once for each arrangement.
 
     Raises:
@@ -86,21 +99,20 @@ def make_stills(
     task, posing = environment.task, Posing(environment)
     pictures: list[dict[str, np.ndarray]] = []
     number = found = 0
-    while found < layouts:
-        rng = np.random.default_rng([seed, zlib.crc32(task.suite.encode()), task.index, _PURPOSE, number])
-        spread = float(rng.uniform(0, reach))
-        widen(environment, task.initial_states[int(rng.integers(*states))], rng, spread)
+    while found < settings.layouts:
+        rng = np.random.default_rng([settings.seed, zlib.crc32(task.suite.encode()), task.index, _PURPOSE, number])
+        spread = float(rng.uniform(0, settings.reach))
+        widen(environment, task.initial_states[int(rng.integers(*settings.states))], rng, spread)
         aim = _aim(environment)
         if aim is not None:
-            pictures += [{**picture, "layouts": np.array(number)} for picture in _pictures(environment, posing, aim, each, rng)]
+            pictures += [{**picture, "layouts": np.array(number)} for picture in _pictures(environment, posing, aim, settings.each, rng)]
             found += 1
             progress()
         number += 1
-        if number > 2 * layouts + 10:
+        if number > 2 * settings.layouts + 10:
             raise DmpelError(f"{task.instruction!r}: in {number - found} of {number} arrangements there was no grasp; lower --reach")
-    return Stills(
-        **{name: np.stack([picture[name] for picture in pictures]) for name in pictures[0]}, attributes={"seed": seed, "reach": reach}
-    )
+    arrays = {name: np.stack([picture[name] for picture in pictures]) for name in pictures[0]}
+    return Stills(**arrays, attributes={"seed": settings.seed, "reach": settings.reach})
 
 
 def _aim(environment: Environment) -> _Aim | None:

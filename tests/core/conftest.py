@@ -15,7 +15,7 @@ from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.interface import OBSERVATION, library_modules
 
 TINY = PolicySizes(
-    pixels=16, image_width=32, width=32, heads=4, film_hidden=16, temporal_blocks=2,
+    pixels=32, image_width=32, width=32, heads=4, film_hidden=16, temporal_blocks=2,
     head_hidden=32, modes=3, chunk=3, rank=4, router_hidden=16,
 )  # fmt: skip
 
