@@ -100,6 +100,8 @@ setuptools.setup(
             "export = dmpel_core.inference.export.command",
             "show = dmpel_core.experts.show",
             "sign = dmpel_core.experts.sign",
+            "pack = dmpel_core.experts.pack",
+            "install = dmpel_core.experts.install",
             "verify = dmpel_core.admission.verify",
             "diff = dmpel_core.admission.diff",
             "coverage = dmpel_core.admission.coverage",

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dmpel_core.experts.library import Limits, generations, open_library, read_library
+from dmpel_core.experts.parcel import install
 
 
 class Catalogue(Protocol):
@@ -18,6 +19,9 @@ class Catalogue(Protocol):
 
     def admit(self, running: tuple[Path, int], candidate: tuple[Path, int]) -> None:
         """Let a generation, of a library and a number, follow the running one; raise where it would change how old tasks are done."""
+
+    def install(self, library: Path, file: Path) -> int:
+        """Add the generation that an expert file holds to a library and return its number."""
 
     def contents(self, library: Path) -> dict[str, Any]:
         """Return, as JSON, the generations and the experts of each."""
@@ -46,6 +50,10 @@ class LibraryCatalogue:
 
         coming = open_library(*candidate, self._limits)
         admit(open_library(*running, self._limits), coming, actions=lazily(coming))
+
+    def install(self, library: Path, file: Path) -> int:
+        """Check the file against the library and write what is new."""
+        return install(library, file, self._limits).generation
 
     def contents(self, library: Path) -> dict[str, Any]:
         """Read and check every generation, signed or not."""

@@ -88,7 +88,7 @@ class PolicyNode(ManagedNode):
         self.create_service(Trigger, "~/reset", self._answering(self._reset))
         self.create_service(Trigger, "~/stop", self._answering(self._stop))
         self.create_service(Trigger, "~/clear", self._answering(self._clear))
-        for name, work in (("load", self._load_wanted), ("roll_back", self._roll_back), ("list", self._list)):
+        for name, work in (("load", self._load_wanted), ("add", self._add_wanted), ("roll_back", self._roll_back), ("list", self._list)):
             self.create_service(Trigger, f"~/{name}", self._answering_later(work), callback_group=MutuallyExclusiveCallbackGroup())
         # On a clock of its own, because simulated time stands still exactly when somebody wants to know why.
         self.create_timer(1.0, self._report_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -237,8 +237,19 @@ class PolicyNode(ManagedNode):
             return False, f"{error}; generation {parts.skills.number} stays in use"
         return parts.skills.load(*wanted)
 
+    def _add_wanted(self, parts: Assembly) -> Answer:
+        """Take the expert file that the parameter names into the running library and load it."""
+        file = read(self, "expert_file")
+        if not file:
+            return False, f"no file is named: set the parameter 'expert_file'; generation {parts.skills.number} stays in use"
+        return self._noted(parts, parts.skills.add(Path(file)))
+
     def _roll_back(self, parts: Assembly) -> Answer:
-        success, message = parts.skills.roll_back()
+        return self._noted(parts, parts.skills.roll_back())
+
+    def _noted(self, parts: Assembly, answer: Answer) -> Answer:
+        """Let the parameter say which generation was loaded."""
+        success, message = answer
         if success:
             self.set_parameters([Parameter("generation", value=parts.skills.number)])
         return success, message

@@ -20,8 +20,14 @@ PANDA_DH = [
 LIBRARY = (
     Parameter("library", "", "Folder of the library to run; absolute, or relative to the working directory or to the package."),
     Parameter("generation", -1, "Generation of the library to run; -1 takes the one that the library's manifest selects.", -1, 1_000_000),
-    Parameter("allow_loading", False, "Whether ~/load and ~/roll_back may change the library while the node runs.", read_only=True),
-    Parameter("library_root", "", "Folder that every library to load must lie in; empty for the first library's own.", read_only=True),
+    Parameter("expert_file", "", "Expert file that ~/add takes into the running library and loads; see `dmpel pack`."),
+    Parameter("allow_loading", False, "Whether ~/load, ~/add and ~/roll_back may change the library while the node runs.", read_only=True),
+    Parameter(
+        "library_root",
+        "",
+        "Folder that every library and expert file to load must lie in; empty for the first library's own.",
+        read_only=True,
+    ),
     Parameter("require_signed", False, "Whether only generations run that are signed by the owner of `public_key`.", read_only=True),
     Parameter("public_key", "", "File with the public key of who may sign, in PEM; see `dmpel sign`.", read_only=True),
     Parameter("gate", True, "Whether ~/load refuses a generation that would change how old tasks are done.", read_only=True),

@@ -1,4 +1,4 @@
-"""Loading, rolling back and listing generations while the node runs.
+"""Loading, adding, rolling back and listing generations while the node runs.
 
 Called from service callbacks' worker threads; the engine hands what is loaded to the next tick. Owns which generation was
 loaded last and knows what may be loaded; knows no ROS.
@@ -47,6 +47,10 @@ class Skills:
         """Load a generation, None for the one in use, beside the running ticks."""
         return self._change(lambda: self._load(library, generation, gate=self._permission.gate))
 
+    def add(self, file: Path) -> Answer:
+        """Take the expert of a file into the library and load it, beside the running ticks."""
+        return self._change(lambda: self._add(file))
+
     def roll_back(self) -> Answer:
         """Load the generation that the running one was made from."""
         return self._change(self._load_parent)
@@ -82,6 +86,14 @@ class Skills:
             raise DmpelError(f"generation {self._number} was made from none")
         return self._load(self._library, parent, gate=False)
 
+    def _add(self, file: Path) -> str:
+        self._confine(file)
+        number = self._catalogue.install(self._library, file)
+        try:
+            return self._load(self._library, number, gate=self._permission.gate)
+        except DmpelError as error:
+            raise DmpelError(f"{file} is generation {number} of the library now, but it does not run: {error}") from error
+
     def _load(self, library: Path, generation: int | None, *, gate: bool) -> str:
         self._confine(library)
         number, expected = self._catalogue.observation(library, generation)
@@ -92,7 +104,7 @@ class Skills:
         self._library, self._number = library, number
         return f"generation {number} is loaded and takes over at the next tick"
 
-    def _confine(self, library: Path) -> None:
+    def _confine(self, place: Path) -> None:
         root = self._permission.root.resolve()
-        if not library.resolve().is_relative_to(root):
-            raise DmpelError(f"{library} lies outside of {root}, the folder that the parameter 'library_root' allows")
+        if not place.resolve().is_relative_to(root):
+            raise DmpelError(f"{place} lies outside of {root}, the folder that the parameter 'library_root' allows")

@@ -83,6 +83,9 @@ class FakeCatalogue:
     def admit(self, running: tuple[Path, int], candidate: tuple[Path, int]) -> None:
         pass
 
+    def install(self, library: Path, file: Path) -> int:
+        return 4
+
     def contents(self, library: Path) -> dict[str, Any]:
         return {"selected": 3, "generations": {"3": ["skill-0", "skill-1", "skill-2"]}}
 

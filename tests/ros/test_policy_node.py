@@ -364,6 +364,15 @@ def test_rolling_back_runs_the_generation_before_and_the_parameter_says_so(node:
     assert node._parts.engine.generation == 2
 
 
+def test_an_expert_file_is_added_where_the_parameter_names_one(node: RecordingPolicy) -> None:
+    success, message = node._add_wanted(node._parts)
+    assert (success, "'expert_file'" in message) == (False, True)
+    node.set_parameters([Parameter("expert_file", value="four.expert")])
+    assert node._add_wanted(node._parts) == (True, "generation 4 is loaded and takes over at the next tick")
+    assert node.get_parameter("generation").value == 4
+    assert node._parts.engine.generation == 4
+
+
 @pytest.mark.parametrize(
     ("name", "value", "fault"),
     [

@@ -4,10 +4,13 @@ import json
 import struct
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dmpel_core.experts.library import generations, read_library
+from dmpel_core.experts.parcel import pack_generation
 from dmpel_ros.catalogue import LibraryCatalogue
 from dmpel_ros.contract import Promise
 from dmpel_ros.skills import Permission, Skills
@@ -138,3 +141,61 @@ def test_an_expert_of_another_backbone_is_not_loaded(library: Path, engine: Fake
 @pytest.mark.fault
 def test_a_generation_that_does_not_exist_is_named_with_those_that_do(library: Path, engine: FakeEngine) -> None:
     assert "has no generation 9, only 0, 1, 2, 3" in skills_of(library, engine).load(library, 9)[1]
+
+
+@pytest.fixture
+def parcel(library: Path) -> Path:
+    """Return the fourth expert as a file below the library, which has three."""
+    make_small_library(library.parent / "sender", experts=4)
+    file = library / "incoming" / "four.expert"
+    file.parent.mkdir()
+    file.write_bytes(pack_generation(read_library(library.parent / "sender")))
+    return file
+
+
+def test_an_expert_file_is_added_and_loaded_and_the_pointer_on_disk_stays(library: Path, engine: FakeEngine, parcel: Path) -> None:
+    skills = skills_of(library, engine)
+    assert skills.add(parcel) == (True, "generation 4 is loaded and takes over at the next tick")
+    assert (engine.generation, skills.number, read_library(library).generation) == (4, 4, 3)
+    assert [expert.name for expert in read_library(library, 4).experts][-1] == "skill 4"
+    assert skills.roll_back() == (True, "generation 3 is loaded and takes over at the next tick")
+    assert skills.add(parcel)[0], "a second time it is there already"
+
+
+@pytest.mark.fault
+def test_a_damaged_or_foreign_expert_file_changes_nothing(library: Path, engine: FakeEngine, parcel: Path, tmp_path: Path) -> None:
+    whole, skills = parcel.read_bytes(), skills_of(library, engine)
+    make_small_library(tmp_path / "other", experts=4, seed=1)
+    foreign = pack_generation(read_library(tmp_path / "other"))
+    for content, words in (
+        (flip_a_bit(whole), "sha256"),
+        (whole[:-10], "safetensors"),
+        (foreign, "another backbone"),
+        (b"", "safetensors"),
+    ):
+        parcel.write_bytes(content)
+        success, message = skills.add(parcel)
+        assert not success
+        assert words in message
+        assert message.endswith("generation 3 stays in use")
+        assert generations(library) == (0, 1, 2, 3)
+    parcel.write_bytes(whole)
+    assert skills.add(parcel)[0]
+
+
+@pytest.mark.fault
+def test_an_expert_file_needs_permission_and_the_root(library: Path, engine: FakeEngine, parcel: Path, tmp_path: Path) -> None:
+    assert "'allow_loading'" in skills_of(library, engine, loading=False).add(parcel)[1]
+    outside = tmp_path / "four.expert"
+    outside.write_bytes(parcel.read_bytes())
+    assert "'library_root' allows" in skills_of(library, engine).add(outside)[1]
+    assert generations(library) == (0, 1, 2, 3)
+
+
+def test_an_expert_file_that_the_robot_does_not_fit_is_named_and_does_not_run(library: Path, engine: FakeEngine, parcel: Path) -> None:
+    skills = Skills(engine, LibraryCatalogue(), replace(PROMISE, rate_hz=10.0), Permission(loading=True, root=library), library, 3)
+    success, message = skills.add(parcel)
+    assert not success
+    assert "is generation 4 of the library now, but it does not run" in message
+    assert message.endswith("generation 3 stays in use")
+    assert engine.generation == 3
