@@ -97,6 +97,7 @@ setuptools.setup(
             "evaluate = dmpel_core.evaluation.evaluate",
             "lifelong = dmpel_core.lifelong.command",
             "report = dmpel_core.lifelong.report",
+            "frames = dmpel_core.inference.frames_command",
             "export = dmpel_core.inference.export.command",
             "show = dmpel_core.experts.show",
             "sign = dmpel_core.experts.sign",

@@ -40,6 +40,12 @@ ENGINE = (
     Parameter("route_every", 0, "Ticks from one routing to the next; 0 for what the library says.", 0, 1000, read_only=True),
     Parameter("route_after", False, "Whether to act first, with the coefficients of the tick before, and to route after.", read_only=True),
     Parameter(
+        "int8",
+        "",
+        "File of `dmpel frames`: the image tower runs in eight bits if it sees nearly the same on those; empty for float32.",
+        read_only=True,
+    ),
+    Parameter(
         "hysteresis",
         0.0,
         "By how much a stronger expert must be ahead to take over a module group; 0.0 for at all.",

@@ -16,6 +16,9 @@ import h5py
 from dmpel_core.data.hdf5 import Demonstration, TaskRecord, write_demonstration, write_task_attributes
 from dmpel_core.data.hdf5_access import DemonstrationError
 
+PARTS = ".parts"
+"""How the name of the folder of a growing file ends."""
+
 
 class Parts:
     """The demonstrations of one file, whole or still in parts."""
@@ -31,7 +34,7 @@ class Parts:
             DemonstrationError: What is there was made with other settings.
         """
         self.path = path
-        self.folder = path.with_suffix(".parts")
+        self.folder = path.with_suffix(PARTS)
         self._settings = settings
         for file, name, attributes in self._entries():
             if attributes.get("settings") != settings:

@@ -1,7 +1,8 @@
 """Evaluate a library in simulation without ROS, with the controls that show whether it looks.
 
 Beside the normal figure stand the same episodes with both pictures black (`blank`), with another task's instruction
-(`wrong`) and with objects moved up to --reach metres (`wide`); parts join with _, as in `wide_blank`.
+(`wrong`) and with objects moved up to --reach metres (`wide`), and LIBERO-PRO's changes of the task: other objects (`object`), exchanged
+places (`swap`), other words (`paraphrase`), another goal (`task`). Parts join with _, as in `wide_blank`.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dmpel_core.evaluation.rollout import Condition, Episode, run_episode
+from dmpel_core.evaluation.rollout import Condition, Episode, run_episode, staged
 from dmpel_core.evaluation.statistics import wilson_interval
 
 
@@ -40,10 +41,8 @@ def run_job(job: Job) -> tuple[str, list[Episode]]:
     """Run a job in this process and return the task's instruction and its episodes."""
     from dmpel_core.inference import load_engine
     from dmpel_core.simulation.environment import Environment
-    from dmpel_core.simulation.tasks import load_task
 
-    task = load_task(job.suite, job.task)
-    told = load_task(job.suite, job.other).instruction if job.condition.wrong else task.instruction
+    task, told = staged(job.suite, job.task, job.other, job.condition)
     engine = load_engine(job.library, job.generation, sample_seed=job.seed if job.sample else None)
     with Environment(task) as environment:
         return task.instruction, [
@@ -103,7 +102,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=numbers("40:50"),
         help="stored initial states, one episode each (35 and up were never trained on); select on others than you report",
     )
-    parser.add_argument("--conditions", default="normal", help="comma-separated: normal, blank, wrong, wide, or joined as in wide_blank")
+    parser.add_argument(
+        "--conditions",
+        default="normal",
+        help="comma-separated: normal, blank, wrong, wide, object, swap, paraphrase, task, or joined as in wide_blank",
+    )
     parser.add_argument("--reach", type=float, default=0.07, help="of `wide` [m]")
     parser.add_argument("--horizon", type=int, default=300, help="most ticks of an episode")
     parser.add_argument("--actions", choices=("mode", "sample"), default="mode", help="sample: draw from the mixture, as officially")

@@ -10,6 +10,7 @@ from dmpel_core.inference.engine import Engine
 from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.placement import widen
 from dmpel_core.simulation.recording import settle
+from dmpel_core.simulation.tasks import PERTURBATIONS, Task, load_task, perturbed
 
 
 @dataclass(frozen=True)
@@ -17,16 +18,18 @@ class Condition:
     """What is changed about an episode.
 
     Attributes:
-        name: `normal`, `blank`, `wrong` or `wide`, or several joined by `_`.
+        name: `normal`, `blank`, `wrong`, `wide` or a key of `dmpel_core.simulation.tasks.PERTURBATIONS`, or several joined by `_`.
         blank: Both pictures are black.
         wrong: The instruction is another task's.
         reach: How far objects may stand from their stored place [m].
+        perturbation: How the task itself is changed; empty for not at all.
     """
 
     name: str
     blank: bool = False
     wrong: bool = False
     reach: float = 0.0
+    perturbation: str = ""
 
     @classmethod
     def parse(cls, text: str, reach: float) -> "Condition":
@@ -37,11 +40,25 @@ class Condition:
         """
         condition = cls(text)
         changes: dict[str, dict[str, Any]] = {"normal": {}, "blank": {"blank": True}, "wrong": {"wrong": True}, "wide": {"reach": reach}}
+        changes |= {kind: {"perturbation": kind} for kind in PERTURBATIONS}
         for part in text.split("_"):
             if part not in changes:
                 raise DmpelError(f"unknown condition {part!r}; choose from {', '.join(changes)}, joined by _ where wanted")
             condition = replace(condition, **changes[part])
         return condition
+
+
+def staged(suite: str, task: int, told: int, condition: Condition) -> tuple[Task, str]:
+    """Return the task that is played under a condition, and the instruction.
+
+    Args:
+        suite: The task's suite.
+        task: Its number there.
+        told: The number of the task whose instruction is given where it is the wrong one.
+        condition: What is changed.
+    """
+    played = load_task(perturbed(suite, condition.perturbation), task)
+    return played, load_task(suite, told).instruction if condition.wrong else played.instruction
 
 
 @dataclass(frozen=True)

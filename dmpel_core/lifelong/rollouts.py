@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from dmpel_core.evaluation.rollout import run_episode
+from dmpel_core.evaluation.rollout import run_episode, staged
 from dmpel_core.lifelong.scoring import Score, Trial
 
 if TYPE_CHECKING:
@@ -62,11 +62,10 @@ def play(trial: Trial) -> Score:
     from dmpel_core.lifelong.player import StudentEngine, routing
     from dmpel_core.lifelong.student import load_student
     from dmpel_core.simulation.environment import Environment
-    from dmpel_core.simulation.tasks import load_task
 
     torch.set_num_threads(1)
     engine = StudentEngine(load_student(trial.student, backbone(trial.library)))
-    task, told = load_task(trial.suite, trial.task), load_task(trial.suite, trial.told).instruction
+    task, told = staged(trial.suite, trial.task, trial.told, trial.condition)
     with Environment(task) as environment:
         episodes = [run_episode(environment, engine, told, state, trial.condition, trial.horizon, trial.seed) for state in trial.states]
     chosen = routing(engine.used) if engine.student.chooser is not None else None

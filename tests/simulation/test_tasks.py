@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from dmpel_core.simulation.tasks import SUITES, TaskError, find_task, instructions, load_task, parse_goal, task_names
+from dmpel_core.simulation.tasks import (
+    PERTURBATIONS,
+    SUITES,
+    TaskError,
+    find_task,
+    instructions,
+    load_task,
+    parse_goal,
+    perturbed,
+    task_names,
+)
 
 
 def test_suites_are_complete() -> None:
@@ -66,3 +76,20 @@ def test_goals_with_and_without_conjunction() -> None:
     assert parse_goal("(define (:language x) (:goal (Open A)))") == (("open", "a"),)
     with pytest.raises(TaskError, match="found 0"):
         parse_goal("(define (:language x))")
+
+
+@pytest.mark.parametrize("kind", PERTURBATIONS)
+@pytest.mark.parametrize("suite", SUITES[:4])
+def test_every_task_has_its_perturbations(suite: str, kind: str) -> None:
+    for index in range(10):
+        plain, changed = load_task(suite, index), load_task(perturbed(suite, kind), index)
+        assert (len(changed.initial_states), changed.name) == (50, plain.name)
+        assert changed.bddl_text != plain.bddl_text
+        assert (changed.instruction == plain.instruction) == (kind in {"object", "swap"})
+        assert changed.instruction == changed.instruction.lower()
+
+
+def test_a_suite_without_perturbations_says_which_have_them() -> None:
+    assert perturbed("libero_90", "") == "libero_90"
+    with pytest.raises(TaskError, match="libero_90 has no tasks with the perturbation 'swap'; those with it: libero_spatial_object"):
+        perturbed("libero_90", "swap")
