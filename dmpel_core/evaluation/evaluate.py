@@ -7,9 +7,7 @@ places (`swap`), other words (`paraphrase`), another goal (`task`). Parts join w
 
 import argparse
 import json
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from dmpel_core.crews import ENGINES, crew
 from dmpel_core.evaluation.rollout import Condition, Episode, run_episode, staged
 from dmpel_core.evaluation.statistics import wilson_interval
 
@@ -50,12 +49,12 @@ def run_job(job: Job) -> tuple[str, list[Episode]]:
         ]
 
 
-def evaluate(jobs: Sequence[Job], processes: int) -> list[dict[str, Any]]:
+def evaluate(jobs: Sequence[Job], processes: int, engine: str = "processes") -> list[dict[str, Any]]:
     """Run all jobs and return a row for each: instruction, condition, episodes, successes, interval, mean ticks."""
     rows = []
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with crew(engine, processes) as workers:
         for job, (instruction, episodes) in zip(
-            jobs, tqdm(pool.map(run_job, jobs), total=len(jobs), desc="evaluating", unit="job"), strict=True
+            jobs, tqdm(workers.map(run_job, jobs), total=len(jobs), desc="evaluating", unit="job"), strict=True
         ):
             successes = sum(episode.success for episode in episodes)
             rows.append(
@@ -112,6 +111,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--actions", choices=("mode", "sample"), default="mode", help="sample: draw from the mixture, as officially")
     parser.add_argument("--seed", type=int, default=0, help="of the wide placements and of sampled actions")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="processes", help="ray: on the cluster that RAY_ADDRESS names, or one of this machine"
+    )
     parser.add_argument("--output", type=Path, help="JSON file for the rows")
 
 
@@ -135,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for condition, (task, other) in product(conditions, zip(tasks, others, strict=True))
     ]
-    rows = evaluate(jobs, arguments.processes)
+    rows = evaluate(jobs, arguments.processes, arguments.engine)
     for row in totals(rows):
         low, high = row["interval"]
         print(f"{row['condition']:12s} {row['successes']} / {row['episodes']}  95 % interval {low:.0%} to {high:.0%}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from dmpel_core.crews import ENGINES
 from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation.evaluate import numbers
 from dmpel_core.experts.library import read_library
@@ -53,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/lifelong"), help="the folders of the runs are below it")
     parser.add_argument("--note", default="", help="tells runs of one algorithm with other options apart, in folder names and reports")
     parser.add_argument("--processes", type=int, default=2, help="episodes that are played side by side")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="processes", help="ray: on the cluster that RAY_ADDRESS names, or one of this machine"
+    )
     add_setting_arguments(parser, LearnSettings(0, 1200, 16))
     parser.add_argument("--views", type=int, default=LearnSettings.views, help="cached views of each picture: itself and N - 1 changes")
     parser.add_argument("--query", choices=("chunk", "causal"), default=LearnSettings.query, help="dmpel: see `dmpel learn`")
@@ -76,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(arguments.threads)
     library, plans = read_library(arguments.library), [plan_of(arguments, name) for name in arguments.algorithm]
     files = task_files(arguments.data, plans[0])
-    with Rollouts(arguments.processes) as scorer:
+    with Rollouts(arguments.processes, arguments.engine) as scorer:
         for plan in plans:
             folder = arguments.runs / f"{plan.suite}-{plan.name.replace(' ', '-')}-{plan.learn.seed}"
             show(run_lifelong(plan, library, files, folder, scorer, on_device(plan.learn.precision)), folder)

@@ -1,17 +1,13 @@
-"""Trials in simulation, in several processes that stay for the whole run."""
+"""Trials in simulation, by a crew that stays for the whole run."""
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from dmpel_core.crews import crew
 from dmpel_core.evaluation.rollout import run_episode, staged
 from dmpel_core.lifelong.scoring import Score, Trial
 
@@ -26,33 +22,22 @@ class Rollouts:
 
     Args:
         processes: How many play side by side.
+        engine: One of `dmpel_core.crews.ENGINES`.
     """
 
-    def __init__(self, processes: int) -> None:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores already
-        self._pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _end_with_parent)
+    def __init__(self, processes: int, engine: str = "processes") -> None:
+        self._crew = crew(engine, processes)
 
     def __call__(self, trials: Sequence[Trial]) -> Iterator[Score]:
         """Yield the scores of trials in order."""
-        yield from tqdm(self._pool.map(play, trials), total=len(trials), desc="playing", unit="trial", leave=False)
+        yield from tqdm(self._crew.map(play, trials), total=len(trials), desc="playing", unit="trial", leave=False)
 
     def __enter__(self) -> "Self":
+        self._crew.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """End this process when the one that started it was killed; it would wait for trials for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+    def __exit__(self, *exception: object) -> None:
+        self._crew.__exit__(*exception)
 
 
 def play(trial: Trial) -> Score:

@@ -66,7 +66,7 @@ class Here:
 
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> type[Notebook]:
-    monkeypatch.setattr(command, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(command, "crew", Here)
     monkeypatch.setattr(rollout, "settle", lambda environment: 0)
     monkeypatch.setattr(environment, "Environment", Notebook)
     monkeypatch.setattr(rollout, "load_task", lambda suite, index: TASK)
