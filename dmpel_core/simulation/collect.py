@@ -18,6 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dmpel_core import __version__
+from dmpel_core.crews import ENGINES
 from dmpel_core.data.demonstration_parts import Parts
 from dmpel_core.data.hdf5 import TaskRecord
 from dmpel_core.experts.library import read_library
@@ -41,6 +42,11 @@ class Job:
     settings: Settings
     policy: Path | None = None
 
+    @property
+    def size(self) -> int:
+        """How many demonstrations it is."""
+        return self.demonstrations
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `dmpel collect`."""
@@ -53,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--states", default="0:35", help="stored states to start from, FIRST:END (default 0:35)")
     parser.add_argument("--policy", type=Path, help="library that acts first, from where the expert then shows how to go on")
     parser.add_argument("--processes", type=int, default=2, help="tasks collected side by side (default 2)")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="processes", help="ray: on the cluster that RAY_ADDRESS names, or one of this machine"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of placements and disturbance (default 0)")
 
 
@@ -67,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     total = sum(job.demonstrations for job in jobs)
     failed = 0
     with tqdm(total=total, unit="demo", desc=arguments.suite, smoothing=0.05) as bar:
-        for summary in side_by_side(_collect_or_explain, jobs, arguments.processes, bar.update):
+        for summary in side_by_side(_collect_or_explain, jobs, arguments.processes, bar.update, arguments.engine):
             failed += "error" in summary
             tqdm.write(_summary_line(summary))
             _note(folder, summary)

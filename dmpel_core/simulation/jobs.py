@@ -6,8 +6,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from queue import Empty
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+from dmpel_core.crews import crew
 from dmpel_core.errors import DmpelError
 from dmpel_core.simulation.tasks import load_task, task_names
 
@@ -16,20 +17,34 @@ class CollectError(DmpelError):
     """Demonstrations or still pictures that cannot be made as asked."""
 
 
-Job = TypeVar("Job")
+class Sized(Protocol):
+    """One task's share of a run."""
+
+    @property
+    def size(self) -> int:
+        """How many things it makes."""
+
+
+Job = TypeVar("Job", bound=Sized)
 Work = Callable[[Job, Callable[[], object]], dict]
 """Does one job and returns a summary of it; calls its second argument for each thing made."""
 
 
-def side_by_side(work: Work[Job], jobs: Sequence[Job], processes: int, progress: Callable[[], object]) -> Iterator[dict]:
+def side_by_side(
+    work: Work[Job], jobs: Sequence[Job], processes: int, progress: Callable[[], object], engine: str = "processes"
+) -> Iterator[dict]:
     """Yield the summaries of the jobs as they end.
 
     Args:
         work: Does one job, in another process where there are several.
         jobs: What to do.
         processes: How many at once, at most.
-        progress: Called in this process for each thing that is made.
+        progress: Called in this process for each thing that is made; on a Ray cluster when all of a task's are there.
+        engine: One of `dmpel_core.crews.ENGINES`.
     """
+    if engine == "ray":
+        yield from _on_a_cluster(work, jobs, processes, progress)
+        return
     if processes <= 1 or len(jobs) == 1:
         yield from (work(job, progress) for job in jobs)
         return
@@ -37,7 +52,7 @@ def side_by_side(work: Work[Job], jobs: Sequence[Job], processes: int, progress:
     context = get_context("spawn")
     queue = context.Queue()
     with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context, initializer=_adopt, initargs=(queue, os.getpid())) as pool:
-        pending = [pool.submit(_Told(work), job) for job in jobs]
+        pending = [pool.submit(_Told(work, _tell_parent), job) for job in jobs]
         while pending:
             _drain(queue, progress)
             ended = [future for future in pending if future.done()]
@@ -46,14 +61,26 @@ def side_by_side(work: Work[Job], jobs: Sequence[Job], processes: int, progress:
         _drain(queue, progress)
 
 
-class _Told(Generic[Job]):
-    """Work whose progress the parent is told of."""
+def _on_a_cluster(work: Work[Job], jobs: Sequence[Job], workers: int, progress: Callable[[], object]) -> Iterator[dict]:
+    with crew("ray", workers) as cluster:
+        for job, summary in zip(jobs, cluster.map(_Told(work, _nothing), jobs), strict=True):
+            for _ in range(job.size):
+                progress()
+            yield summary
 
-    def __init__(self, work: Work[Job]) -> None:
-        self._work = work
+
+class _Told(Generic[Job]):
+    """Work with somebody to tell of its progress."""
+
+    def __init__(self, work: Work[Job], tell: Callable[[], object]) -> None:
+        self._work, self._tell = work, tell
 
     def __call__(self, job: Job) -> dict:
-        return self._work(job, _tell_parent)
+        return self._work(job, self._tell)
+
+
+def _nothing() -> None:
+    """Tell nobody."""
 
 
 class _Worker:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from dmpel_core.crews import ENGINES
 from dmpel_core.data.stills import write_stills
 from dmpel_core.simulation.collect import task_record
 from dmpel_core.simulation.environment import Environment
@@ -29,6 +30,11 @@ class Job:
     folder: Path
     settings: Settings
 
+    @property
+    def size(self) -> int:
+        """How many arrangements it is."""
+        return self.settings.layouts
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `dmpel stills`."""
@@ -41,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reach", type=float, default=own.reach, help="how far objects are moved [m] (default 0.10)")
     parser.add_argument("--states", default="0:35", help="stored states to start from, FIRST:END (default 0:35)")
     parser.add_argument("--processes", type=int, default=2, help="tasks side by side (default 2)")
+    parser.add_argument(
+        "--engine", choices=ENGINES, default="processes", help="ray: on the cluster that RAY_ADDRESS names, or one of this machine"
+    )
     parser.add_argument("--seed", type=int, default=own.seed, help="seed of placements and hands (default 0)")
 
 
@@ -52,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = [Job(arguments.suite, index, arguments.output / arguments.suite, settings) for index in chosen]
     failed = 0
     with tqdm(total=len(jobs) * settings.layouts, unit="layout", desc=arguments.suite, smoothing=0.05) as bar:
-        for summary in side_by_side(_make_or_explain, jobs, arguments.processes, bar.update):
+        for summary in side_by_side(_make_or_explain, jobs, arguments.processes, bar.update, arguments.engine):
             failed += "error" in summary
             found = f"not made: {summary['error']}" if "error" in summary else summary["found"]
             tqdm.write(f"{summary['index']:>3} {summary['instruction']}: {found}")
