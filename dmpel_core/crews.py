@@ -20,7 +20,7 @@ class Crew(Protocol):
     """Workers that do one piece of work each; a context, at whose end none is left."""
 
     def map(self, work: Callable[[_Given], _Made], given: Iterable[_Given]) -> Iterator[_Made]:
-        """Yield what `work`, a module's own function, makes of each, in order."""
+        """Yield what `work`, which can be sent to another process, makes of each, in order."""
 
     def __enter__(self) -> "Self": ...
 
@@ -77,8 +77,8 @@ class RayCrew:
 
     def map(self, work: Callable[[_Given], _Made], given: Iterable[_Given]) -> Iterator[_Made]:
         """See `Crew`."""
-        remote = self._ray.remote(work)
-        pending = [remote.remote(one) for one in given]
+        remote = self._ray.remote(_apply)
+        pending = [remote.remote(work, one) for one in given]
         return (self._ray.get(one) for one in pending)
 
     def __enter__(self) -> "Self":
@@ -86,6 +86,10 @@ class RayCrew:
 
     def __exit__(self, *_: object) -> None:
         self._ray.shutdown()
+
+
+def _apply(work: Callable[[_Given], _Made], given: _Given) -> _Made:
+    return work(given)
 
 
 def _end_with_parent() -> None:
