@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 ENGINES = ("processes", "ray")
-_Given, _Made = TypeVar("_Given"), TypeVar("_Made")
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 
 
 class Crew(Protocol):
