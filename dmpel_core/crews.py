@@ -70,9 +70,10 @@ class RayCrew:
             raise DmpelError("work on a Ray cluster needs Ray: pip install 'dmpel[ray]'") from error
         self._ray: Any = ray
         address = os.environ.get("RAY_ADDRESS")
-        own = {} if address else {"num_cpus": workers, "include_dashboard": False}
+        processors = None if address else workers
+        threads = {"env_vars": {"OMP_NUM_THREADS": "1"}}
         try:
-            ray.init(address=address, log_to_driver=False, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}}, **own)
+            ray.init(address, num_cpus=processors, include_dashboard=False, log_to_driver=False, runtime_env=threads)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise DmpelError(f"the Ray cluster at {address or 'this machine'} does not start work: {error}") from error
 
