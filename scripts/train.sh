@@ -26,7 +26,7 @@ for task in put_the_bowl_on_the_plate put_the_bowl_on_the_stove open_the_middle_
     [ -e "$stills" ] && pictures="--stills $stills --stills-batch 40" || pictures=""
     # shellcheck disable=SC2086
     dmpel learn "$work/library" --data "$work/data/$goal/${task}_demo.hdf5" $pictures \
-        --run "$work/learn-$task" --steps 1500 --batch 8 --views 3 --seed 0
+        --run "$work/learn-$task" --steps 1200 --batch 8 --views 3 --seed 0
 done
 
 dmpel export "$work/library"

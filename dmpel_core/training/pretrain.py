@@ -203,7 +203,7 @@ def run(arguments: argparse.Namespace) -> int:
             "tasks": data.sentences,
             "frames": len(data.timeline),
             "demonstrations": len(data.timeline.lengths),
-            "stills": 0 if stills is None else len(stills),
+            "still_pictures": 0 if stills is None else len(stills),
             "library": str(library.path),
             **log.noted,
         }
