@@ -42,6 +42,7 @@ def test_options_are_recorded_only_where_they_are_used() -> None:
         "query": "chunk",
         "replay_loss": "sparse",
         "skills": "none",
+        "stills": 0,
     }
     assert not newer.keys() & SETTINGS.record().keys()
     assert asdict(SETTINGS) == {**SETTINGS.record(), **newer}
