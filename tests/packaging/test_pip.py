@@ -46,8 +46,21 @@ def own_entry_points(group: str) -> list[EntryPoint]:
 
 def test_every_command_can_be_asked_for_help() -> None:
     points = own_entry_points("dmpel.commands")
-    training = {"collect", "annotate", "pretrain", "learn", "evaluate", "heads", "alarm", "lifelong", "report"}
-    libraries = {"show", "sign", "verify", "diff", "coverage", "prune", "export", "import-official", "export-official"}
+    training = {"collect", "stills", "annotate", "pretrain", "learn", "evaluate", "heads", "alarm", "lifelong", "report"}
+    libraries = {
+        "show",
+        "sign",
+        "pack",
+        "install",
+        "frames",
+        "verify",
+        "diff",
+        "coverage",
+        "prune",
+        "export",
+        "import-official",
+        "export-official",
+    }
     assert {point.name for point in points} == training | libraries | {"simulate", "demo", "replay", "convert"}
     modules = [point.load() for point in points]
     assert [module.__name__ for module in modules if not (callable(module.add_arguments) and callable(module.run) and module.__doc__)] == []
@@ -62,6 +75,7 @@ def test_every_executable_is_a_function() -> None:
 BASE = (
     *("dmpel_core.cli", "dmpel_core.observation", "dmpel_core.inference.engine"),
     *("dmpel_core.experts.library", "dmpel_core.experts.show", "dmpel_core.experts.sign"),
+    *("dmpel_core.experts.pack", "dmpel_core.experts.install"),
 )
 ONLY_BASE = """
 import importlib, sys
