@@ -140,7 +140,7 @@ def test_a_score_is_played_once(tmp_path: Path) -> None:
 class Here:
     """Rollouts that are none."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, engine: str) -> None:
         pass
 
     def __enter__(self) -> Callable:
@@ -202,9 +202,13 @@ def test_the_command_runs_a_plan_and_says_what_came_of_it(
 
 PLAYING = """
 import os, signal
-from dmpel_core.lifelong.rollouts import Rollouts
+from dmpel_core.crews import ProcessCrew
+
+def number(_):
+    return os.getpid()
+
 if __name__ == "__main__":
-    print(Rollouts(1)._pool.submit(os.getpid).result(), flush=True)
+    print(*ProcessCrew(1).map(number, [0]), flush=True)
     signal.pause()
 """
 
