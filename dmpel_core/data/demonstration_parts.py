@@ -53,13 +53,13 @@ class Parts:
         """Add a demonstration; once this returns its attributes, no crash can lose it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         noted = replace(demonstration, attributes={**demonstration.attributes, "episode": episode, "settings": self._settings})
-        with _written_whole(self.folder / f"episode_{episode:05d}.hdf5") as file:
+        with written_whole(self.folder / f"episode_{episode:05d}.hdf5") as file:
             write_demonstration(file.create_group("data/demo_0"), noted)
         return {**noted.attributes, "num_samples": len(noted)}
 
     def merge(self, task: TaskRecord) -> None:
         """Bring all demonstrations into the one file."""
-        with _written_whole(self.path) as target:
+        with written_whole(self.path) as target:
             data = target.create_group("data")
             for number, (file, name, _) in enumerate(self._entries()):
                 with h5py.File(file, "r") as source:
@@ -80,7 +80,7 @@ class Parts:
 
 
 @contextmanager
-def _written_whole(path: Path) -> Iterator[h5py.File]:
+def written_whole(path: Path) -> Iterator[h5py.File]:
     """Yield a new file that appears under its name only when it is complete and on the disk."""
     fresh = path.with_suffix(".unfinished")
     with h5py.File(fresh, "w") as file:

@@ -1,6 +1,6 @@
 """Still pictures of one task with what the hand should do next, written by `dmpel stills` into an HDF5 file.
 
-Every picture is of an arrangement of its own hand, and shows a hand that may be anywhere. There are no actions: a still picture
+Each shows one of many arrangements of the objects, and a hand that may be anywhere. There are no actions: a still picture
 teaches where to go, not how.
 """
 
@@ -8,9 +8,9 @@ import itertools
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 
+from dmpel_core.data.demonstration_parts import written_whole
 from dmpel_core.data.hdf5 import IMAGES, UPRIGHT, DemonstrationError, TaskRecord
 from dmpel_core.data.hdf5_access import child_array, child_data, child_images, opened
 
@@ -53,8 +53,7 @@ class Stills:
 
 def write_stills(path: Path, stills: Stills, task: TaskRecord) -> None:
     """Write a file of still pictures; what a reader sees is always whole."""
-    fresh = path.with_suffix(".tmp")
-    with h5py.File(fresh, "w") as file:
+    with written_whole(path) as file:
         data = file.create_group("data")
         data.attrs.update({**stills.attributes, "language": task.language, "suite": task.suite, "env_name": task.problem})
         data.attrs["image_orientation"] = UPRIGHT
@@ -62,7 +61,6 @@ def write_stills(path: Path, stills: Stills, task: TaskRecord) -> None:
             data.create_dataset(name, data=pictures, chunks=(1, *pictures.shape[1:]), compression="gzip", compression_opts=1)
         data["joint_states"], data["gripper_states"] = stills.joints, stills.gripper
         data["waypoints"], data["layouts"] = stills.waypoints, stills.layouts
-    fresh.replace(path)
 
 
 def read_stills(path: Path | str) -> tuple[str, Stills]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dmpel_core.experts.library import read_library
 from dmpel_core.experts.parcel import pack_generation
+from dmpel_core.experts.storage import write_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,8 +19,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Pack, say what, and return 0."""
     library = read_library(arguments.library, arguments.generation)
     data = pack_generation(library)
-    fresh = arguments.output.with_name(arguments.output.name + ".unfinished")
-    fresh.write_bytes(data)
-    fresh.replace(arguments.output)
+    write_file(arguments.output.parent, arguments.output.name, data)
     print(f"{arguments.output}: generation {library.generation}, {library.experts[-1].name!r}, {len(data) / 1e6:.1f} MB")
     return 0
