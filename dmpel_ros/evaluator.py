@@ -287,5 +287,6 @@ class Evaluator(Node):
                 self._check()
                 if time.monotonic() >= end:
                     raise EvaluationError(
-                        f"{missing} within {timeout:.0f} s: see that both nodes run and share ROS_DOMAIN_ID, and look into their logs"
+                        f"{missing} within {timeout:.0f} s: see that both nodes run and share ROS_DOMAIN_ID, and look into their logs; "
+                        f"the policy last told: {self._library or 'nothing'}"
                     )

@@ -17,3 +17,4 @@ def test_the_table_lists_every_test_of_a_fault_and_no_other() -> None:
     tests = {(Path(file).name, name) for file, name in re.findall(r"^(\S+\.py)::(.+)$", collected, re.MULTILINE)}
     assert len(listed) == len(rows) >= 25
     assert listed == tests
+    assert f"lists {len(rows)} faults" in (ROOT / "README.md").read_text()
