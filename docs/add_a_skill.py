@@ -32,8 +32,10 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
 
 
 def dmpel(*arguments: object) -> None:
-    """Run a command of dmpel's in a process of its own."""
-    subprocess.run([sys.executable, "-m", "dmpel_core.cli", *map(str, arguments)], check=True)
+    """Run a command of dmpel's in a process of its own, and end where it failed: it has said why."""
+    status = subprocess.run([sys.executable, "-m", "dmpel_core.cli", *map(str, arguments)], check=False).returncode
+    if status:
+        sys.exit(status)
 
 
 def show(evaluator: Evaluator, trial: Trial, wanted: int) -> None:

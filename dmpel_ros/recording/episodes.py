@@ -5,7 +5,7 @@ rate from the first camera's pictures. Where nobody has, the policy's own ticks 
 """
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -95,19 +95,31 @@ def _at_rate(stamps: Mapping[str, Sequence[int]], first: str, bag: Bag) -> list[
     if silent:
         raise EpisodeError(f"nothing came on {', '.join(silent)} during a marked episode: see that the driver runs, and record it again")
     period, skew = _period(bag), round(1e9 * bag.parameters["max_input_skew"])
-    ticks: list[Stamps] = []
-    for time in range(stamps[first][0], stamps[first][-1] + 1, period):
-        picture = _nearest(stamps[first], time)
+
+    def set_of(picture: int) -> tuple[Stamps, list[str]]:
         tick = {topic: _nearest(found, picture) for topic, found in stamps.items()}
-        far = [topic for topic, stamp in tick.items() if abs(stamp - picture) > skew]
+        return tick, [topic for topic, stamp in tick.items() if abs(stamp - picture) > skew]
+
+    pictures = _whole(stamps[first], lambda picture: not set_of(picture)[1])
+    ticks: list[Stamps] = []
+    for time in range(pictures[0], pictures[-1] + 1, period):
+        picture = _nearest(pictures, time)
+        tick, far = set_of(picture)
         if far or abs(picture - time) > period / 2:
             raise EpisodeError(
-                f"{', '.join(far or [first])} had nothing near {(time - stamps[first][0]) / 1e9:.2f} s of a marked episode: "
+                f"{', '.join(far or [first])} had nothing near {(time - pictures[0]) / 1e9:.2f} s of a marked episode: "
                 "the input paused or is slower than the policy; mark such an episode with ~/discard"
             )
         if not ticks or picture != ticks[-1][first]:  # one that lies halfway between two times is near to both
             ticks.append(tick)
     return ticks
+
+
+def _whole(pictures: Sequence[int], complete: Callable[[int], bool]) -> Sequence[int]:
+    """Return the pictures without the first and the last where the mark came between the messages of one set."""
+    if len(pictures) < 3:  # too short to be of use: say what is missing
+        return pictures
+    return pictures[not complete(pictures[0]) : len(pictures) - (not complete(pictures[-1]))]
 
 
 def _nearest(stamps: Sequence[int], time: int) -> int:

@@ -52,12 +52,17 @@ class Tape:
     def mark(self, word: str) -> None:
         self.add(MARK, String(data=word))
 
-    def see(self, stamp: int, late: int = 0) -> dict[str, np.ndarray]:
-        """Send one observation, the wrist's picture and the joints later, and return what a demonstration should hold of it."""
+    def see(self, stamp: int, late: int = 0, mark: str | None = None) -> dict[str, np.ndarray]:
+        """Send one observation, the wrist's picture and the joints later, and return what a demonstration should hold of it.
+
+        A mark comes after the wrist's picture: of whatever begins or ends there the observation is half.
+        """
         pictures = self.random.integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
         joints, fingers = POSE + 0.1 * self.random.standard_normal(7), self.random.uniform(0.0, 0.04, 2)
-        self.add("/agentview/image_raw", messages.to_image(pictures[0], stamp, "camera"))
         self.add("/eye_in_hand/image_raw", messages.to_image(pictures[1], stamp + late, "camera"))
+        if mark is not None:
+            self.mark(mark)
+        self.add("/agentview/image_raw", messages.to_image(pictures[0], stamp, "camera"))
         names, positions = [*JOINTS[::-1], "wheel"], np.append(np.append(joints, fingers)[::-1], 9.0)
         self.add("/joint_states", messages.to_joint_state(names, positions, stamp + late))
         return {"agentview": pictures[0], "eye_in_hand": pictures[1], "joints": joints, "gripper": fingers * [1.0, -1.0]}
@@ -132,6 +137,19 @@ def test_a_tick_without_a_command_is_one_that_stays(tape: Tape) -> None:
     tape.mark("keep")
     (found,) = converted(tape)
     np.testing.assert_allclose(found.actions[3], [0, 0, 0, 0, 0, 0, first["actions"][2][6]])
+
+
+def test_an_observation_that_a_mark_cuts_in_two_is_no_part_of_the_episode(tmp_path: Path) -> None:
+    tape = Tape(tmp_path / "tape.mcap", max_input_skew=0.02)
+    tape.see(BEGAN, mark="begin")
+    whole = [tape.see(BEGAN + number * PERIOD) for number in range(1, 6)]
+    tape.see(BEGAN + 6 * PERIOD, mark="keep")
+    tape.see(BEGAN + 20 * PERIOD, mark="begin")
+    more = [tape.see(BEGAN + number * PERIOD) for number in range(21, 26)]
+    tape.mark("keep")
+    found = converted(tape)
+    for each, seen in zip(found, (whole, more), strict=True):
+        np.testing.assert_array_equal(each.joints, [tick["joints"] for tick in seen])
 
 
 def test_a_faster_camera_is_thinned_out_to_the_policys_rate(tape: Tape) -> None:
