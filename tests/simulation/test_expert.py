@@ -11,6 +11,7 @@ from dmpel_core.simulation.expert.motion import Arm
 from dmpel_core.simulation.expert.perturbation import Perturbation
 from dmpel_core.simulation.expert.rotations import DOWN, about, down, half_turn, rotation_vector
 from dmpel_core.simulation.expert.scene import Scene
+from dmpel_core.simulation.expert.skills.push import way_around
 from dmpel_core.simulation.recording import record_episode, settle
 from dmpel_core.skills.vocabulary import PHASES
 
@@ -152,6 +153,18 @@ def test_grasps_leave_room_where_the_object_goes() -> None:
     carry = Carry(np.array([0, -0.3, 0]))
     assert max(grasp.centre[0] for grasp in plan_grasps(Scene(*table(block)), "brick_1", 12)) > 0.01
     assert max(grasp.centre[0] for grasp in plan_grasps(Scene(*table(block)), "brick_1", 12, carry=carry)) < 0.01
+
+
+def test_a_thing_is_pushed_around_what_stands_in_its_way() -> None:
+    target, slack = np.array([0.0, -0.3]), 0.03
+    np.testing.assert_allclose(way_around(Scene(*table()), "brick_1", target, slack), [target + [0, slack]])  # the nearest that will do
+    block = '<body name="block_1_main" pos="0.03 -0.15 0.82"><geom type="box" size="0.04 0.02 0.02"/></body>'
+    bend, end = way_around(Scene(*table(block)), "brick_1", target, slack)
+    assert bend[0] < -0.03
+    assert np.abs(end - target).max() <= slack
+    walls = [(f"fence_{number}_main", at) for number, at in enumerate(((0, -0.15), (0.25, 0), (-0.25, 0)))]
+    fence = "".join(f'<body name="{name}" pos="{x} {y} 0.82"><geom type="box" size="0.24 0.24 0.02"/></body>' for name, (x, y) in walls)
+    np.testing.assert_array_equal(way_around(Scene(*table(fence)), "brick_1", target, slack), [target])
 
 
 def test_unknown_goals_are_refused() -> None:

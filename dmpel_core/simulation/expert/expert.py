@@ -18,6 +18,8 @@ from dmpel_core.simulation.expert.stuck import StuckError
 _ORDER = {"turnon": 0, "open": 0, "on": 1, "in": 1, "close": 2}
 _DRAWER_SHIFTS = (0.020, 0.025, 0.016, 0.030)
 """Lower drawers come out from under the ones above: aim this far outwards of the middle [m]."""
+_IN_REGION = 0.75
+"""Share of a region's half size within which an object is put: the rest is for what the hand misses by."""
 
 
 class Expert:
@@ -79,7 +81,8 @@ class Expert:
             return self._pick_and_place(name, spot)
         owner = self._scene.site_owner(target)
         if owner is None:
-            return push(self._arm, self._scene, name, self._scene.site_position(target)[:2], attempt=self._attempt)
+            slack = _IN_REGION * float(self._scene.site_size(target)[:2].min())
+            return push(self._arm, self._scene, name, self._scene.site_position(target)[:2], slack=slack, attempt=self._attempt)
         if "desk_caddy" in owner:
             return shelve(self._arm, self._scene, name, self._scene.site_position(target)[:2], attempt=self._attempt)
         if "cabinet" in owner:

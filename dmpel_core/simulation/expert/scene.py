@@ -93,6 +93,11 @@ class Scene:
         """Return the centre of a region, (3,) [m]."""
         return self.data.site(name).xpos.copy()
 
+    def site_size(self, name: str) -> np.ndarray:
+        """Return the half sizes of a region, (3,) [m]."""
+        size: np.ndarray = self.model.site(name).size.copy()
+        return size
+
     def site_owner(self, name: str) -> str | None:
         """Return the object that a region belongs to; None for a region of the table or floor."""
         return self._owner.get(int(self.model.site(name).bodyid[0]))

@@ -45,7 +45,6 @@ def pick(
     prefer: Preference | None = None,
     spot: Spot | None = None,
     lift: float = 0.10,
-    must_lift: bool = True,
 ) -> Actions:
     """Grasp an object from above and lift it.
 
@@ -57,7 +56,6 @@ def pick(
         prefer: Extra cost of a grasp.
         spot: Where the object will go, for a grasp that leaves the hand room there.
         lift: How far up [m].
-        must_lift: Whether an object left behind is a failure.
 
     Raises:
         StuckError: There is no grasp, or the object slipped.
@@ -75,7 +73,7 @@ def pick(
     arm.phase = "lift"
     yield from arm.move(arm.position + [0, 0, lift], grasp.rotation, within=0.01, ticks=40, speed=0.5)
     rise = scene.position(name)[2] - start
-    if must_lift and rise < lift / 2:
+    if rise < lift / 2:
         raise StuckError(f"{name} rose by {rise:.3f} m, not {lift:.3f} m: it slipped out of the fingers")
 
 
