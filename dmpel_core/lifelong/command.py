@@ -15,13 +15,14 @@ from dmpel_core.crews import ENGINES
 from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation.evaluate import numbers
 from dmpel_core.experts.library import read_library
-from dmpel_core.lifelong.algorithms import ALGORITHMS
+from dmpel_core.lifelong.algorithms import ALGORITHMS, algorithm_called
 from dmpel_core.lifelong.intervals import METRICS
 from dmpel_core.lifelong.protocol import run_lifelong
 from dmpel_core.lifelong.rollouts import Rollouts
 from dmpel_core.lifelong.settings import KEEP, Options, Plan, Protocol
 from dmpel_core.training.options import add_setting_arguments, settings_of
 from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.skill_routing import CHOICES
 from dmpel_core.training.workers import on_device
 
 OPTIONS = {
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=LearnSettings.views, help="cached views of each picture: itself and N - 1 changes")
     parser.add_argument("--query", choices=("chunk", "causal"), default=LearnSettings.query, help="dmpel: see `dmpel learn`")
     parser.add_argument("--replay-loss", choices=("sparse", "dense"), default=LearnSettings.replay_loss, help="dmpel: see `dmpel learn`")
+    parser.add_argument("--names", choices=CHOICES, default=LearnSettings.skills, help="dmpel: as `dmpel learn --skills`, for every task")
     parser.add_argument("--states", type=numbers, default=protocol.states, help="stored initial states that are reported (default 40:50)")
     parser.add_argument("--selection-states", type=numbers, default=protocol.selection_states,
                         help="those of learning curves and selection (default 35:40)")  # fmt: skip
@@ -98,7 +100,10 @@ def show(record: Mapping[str, Any], folder: Path) -> None:
 
 def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
     """Return the run of one algorithm that the options ask for."""
-    learn = settings_of(arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss)
+    names = arguments.names if algorithm_called(algorithm).named else LearnSettings.skills
+    learn = settings_of(
+        arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss, skills=names
+    )
     protocol = Protocol(
         arguments.states, arguments.selection_states, arguments.horizon, arguments.curve_points, arguments.keep,
         tuple(name for name in arguments.controls.split(",") if name), arguments.reach, arguments.loss_samples,

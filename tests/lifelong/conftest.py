@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +18,8 @@ from dmpel_core.lifelong.scoring import Score, Trial
 from dmpel_core.lifelong.settings import Options, Plan, Protocol
 from dmpel_core.lifelong.tasks import TaskData, load_task_data
 from dmpel_core.policy.policy import Policy
+from dmpel_core.skills.labels import TRUE
+from dmpel_core.skills.vocabulary import PHASES
 from dmpel_core.training.settings import LearnSettings
 from dmpel_core.training.workers import on_processor
 from tests.core.conftest import TINY, write_library, write_noise
@@ -42,7 +46,17 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[list[Path]]:
     folder = tmp_path_factory.mktemp("demonstrations")
-    return [[write_noise(folder / f"{number}.hdf5", sentence, 10 * number)] for number, sentence in enumerate(SENTENCES)]
+    return [[label(write_noise(folder / f"{number}.hdf5", sentence, 10 * number))] for number, sentence in enumerate(SENTENCES)]
+
+
+def label(path: Path) -> Path:
+    """Name the phase of every tick, as the scripted expert does."""
+    with h5py.File(path, "r+") as file:
+        for demonstration in file["data"].values():
+            phases = np.arange(len(demonstration["actions"])) * len(PHASES) // len(demonstration["actions"])
+            demonstration[TRUE] = phases.astype(np.uint8)
+            demonstration[TRUE].attrs["names"] = list(PHASES)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ from dmpel_core.observation import Observation
 from dmpel_core.policy.policy import Policy
 from dmpel_core.simulation import environment
 from dmpel_core.simulation import tasks as simulation_tasks
+from dmpel_core.training import skill_routing
 from dmpel_core.training.learn import learn
 from dmpel_core.training.run import Run
 from tests.conftest import ROOT
@@ -43,10 +44,12 @@ def seen(number: int) -> Observation:
     return Observation(*rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8), rng.normal(size=7), rng.uniform(0, 0.04, 2))
 
 
+@pytest.mark.parametrize("names", ["none", "annotated", "shuffled"])
 def test_a_run_learns_what_dmpel_learn_does_and_plays_as_its_library(
-    library: Library, files: list[list[Path]], backbone: Policy, tasks: list[TaskData], tmp_path: Path
+    names: str, library: Library, files: list, backbone: Policy, tasks: list[TaskData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    algorithm = teach(begun("dmpel", backbone, learning_rate=0.05), 2, tasks, tmp_path)
+    monkeypatch.setattr(skill_routing, "STEPS", 3)
+    algorithm = teach(begun("dmpel", backbone, learning_rate=0.05, skills=names), 2, tasks, tmp_path)
     algorithm.finish(tmp_path, library, tasks[:2])
     mine = read_library(tmp_path / "library")
     theirs = read_library(shutil.copytree(library.path, tmp_path / "theirs"))
@@ -198,6 +201,14 @@ def test_the_command_runs_a_plan_and_says_what_came_of_it(
     assert record["controls"].keys() == {"blank", "wide_blank"}
     with pytest.raises(DmpelError, match=r"no demonstrations of task4_demo\.hdf5.*dmpel collect --suite libero_goal"):
         command.run(parser.parse_args([*given, "--tasks", "4"]))
+
+
+def test_only_what_has_a_router_is_told_names() -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    plain, named = (parser.parse_args(["library", "--data", "data", "--names", kind]) for kind in ("none", "true"))
+    assert [command.plan_of(named, name).record()["learn"].get("skills") for name in ("dmpel", "lotus")] == ["true", None]
+    assert "skills" not in command.plan_of(plain, "dmpel").record()["learn"], "runs made before names go on"
 
 
 PLAYING = """

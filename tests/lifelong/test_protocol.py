@@ -15,8 +15,10 @@ from dmpel_core.lifelong.protocol import run_lifelong
 from dmpel_core.lifelong.result import TIMES
 from dmpel_core.lifelong.scoring import Score, Trial
 from dmpel_core.lifelong.settings import Plan
+from dmpel_core.skills.vocabulary import SkillError
 from dmpel_core.training.run import Run
 from tests.conftest import ROOT
+from tests.core.conftest import write_noise
 from tests.lifelong.conftest import PROTOCOL, coins, plan
 
 
@@ -106,6 +108,13 @@ def test_a_run_of_another_plan_is_not_taken_up(library: Library, files: list[lis
     run_lifelong(short("frozen", 1), library, files[:1], tmp_path, coins)
     with pytest.raises(DmpelError, match=r"plan\.learn\.steps.*remove it or use another --runs"):
         run_lifelong(short("frozen", 1, steps=3), library, files[:1], tmp_path, coins)
+
+
+def test_labels_that_are_missing_are_missed_before_anything_is_learned(library: Library, files: list, tmp_path: Path) -> None:
+    nameless = write_noise(tmp_path / "noise.hdf5", "turn on the stove", 0)
+    with pytest.raises(SkillError, match=r"noise.*no phases of the scripted expert"):
+        run_lifelong(short("dmpel", skills="shuffled"), library, [files[0], [nameless]], tmp_path / "run", coins)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

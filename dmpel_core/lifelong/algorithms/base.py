@@ -52,6 +52,8 @@ class Algorithm(ABC):
     """Whether it trains the image tower's trunk and so needs pictures; the others share cached features."""
     joint: ClassVar[bool] = False
     """Whether it learns all tasks at once."""
+    named: ClassVar[bool] = False
+    """Whether its routers may be pretrained on names, see `dmpel_core.training.skill_routing`."""
 
     def __init__(self, policy: Policy, settings: LearnSettings, options: Options, accelerator: Accelerator) -> None:
         self.policy, self.options, self.accelerator = policy, options, accelerator

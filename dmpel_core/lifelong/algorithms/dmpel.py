@@ -21,6 +21,7 @@ from dmpel_core.lifelong.student import Slot, Student
 from dmpel_core.lifelong.tasks import TaskData
 from dmpel_core.training.expert import ExpertLosses, remember
 from dmpel_core.training.recall import recall
+from dmpel_core.training.skill_routing import started_router
 
 
 class Dmpel(Algorithm):
@@ -28,6 +29,7 @@ class Dmpel(Algorithm):
 
     name = "dmpel"
     looks = False
+    named = True
 
     def __init__(self, *given: object, **named: object) -> None:
         super().__init__(*given, **named)  # type: ignore[arg-type]
@@ -37,10 +39,11 @@ class Dmpel(Algorithm):
 
     def lesson(self, task: int, tasks: Sequence[TaskData]) -> Teachable:
         """See `Algorithm`."""
-        features = tasks[task].features
-        assert features is not None
+        data, known = tasks[task], [old.instruction for old in tasks[:task]]
+        assert data.features is not None
+        started = started_router(self.policy, data.features, data.files, data.limit, data.instruction, known, self.memories, self.settings)
         torch.manual_seed(self.settings.seed)  # as `dmpel learn` does, which so learns the same
-        return ExpertLosses(self.policy, self.experts, features, self.settings, self.accelerator)
+        return ExpertLosses(self.policy, self.experts, data.features, self.settings, self.accelerator, started)
 
     def absorb(self, lesson: Teachable, task: int, tasks: Sequence[TaskData], optimise: Optimise) -> None:  # noqa: ARG002
         """Keep the expert, store its coefficients, and train the router on those of all tasks."""
