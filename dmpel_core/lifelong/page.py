@@ -20,6 +20,11 @@ th:first-child, td:first-child { text-align: left } small { color: #666 } img { 
 .figures { display: flex; flex-wrap: wrap; gap: 1rem }
 """
 HEADS = ("algorithm", "seeds", "tasks", "FWT", "NBT", "AUC", "final success", "trainable", "stored", "minutes")
+SWITCHING = {
+    "accuracy_at_start": "own expert first", "switches_per_episode": "switches per episode",
+    "jerk_at_switches": "jerk at switches", "jerk_elsewhere": "jerk elsewhere",
+}  # fmt: skip
+"""What `dmpel_core.lifelong.switching.routing_figures` tells, and its name in a table."""
 
 
 def write_page(records: Sequence[Mapping[str, Any]], folder: Path) -> Path:
@@ -55,7 +60,7 @@ def _suite(suite: str, records: Sequence[Mapping[str, Any]], folder: Path) -> st
     parts.append("</div>")
     drawn = [(record, name, routing(record)) for record, name in named]
     if any(figure for *_, figure in drawn):
-        parts.append("<h3>Routing</h3>")
+        parts += ["<h3>Routing</h3>", _routing(records)]
         parts += [show(figure, f"routing-{name}", f"Routing of {label(record)}") for record, name, figure in drawn if figure]
     return "".join([*parts, _tasks(records[0]), "</section>"])
 
@@ -82,16 +87,31 @@ def _metric(row: Row, name: str) -> str:
 
 def _controls(records: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for record in records for name in record["controls"]))
-    if not names:
+    lines = [(record, [record["success_matrix"][-1], *(record["controls"].get(name) for name in names)]) for record in records]
+    figures = [(record, [sum(rates) / len(rates) if rates else None for rates in line]) for record, line in lines]
+    return "<h3>Controls</h3>" + _sheet("controls", ("as learned", *names), figures, 2) if names else ""
+
+
+def _routing(records: Sequence[Mapping[str, Any]]) -> str:
+    figures = [(record, record["routing_figures"]) for record in records if record.get("routing_figures")]
+    if not figures:
         return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("run", "as learned", *names))
-    body = "".join(f"<tr><td>{escape(label(record))}</td>{_mean(record['success_matrix'][-1])}"
-                   + "".join(_mean(record["controls"].get(name)) for name in names) + "</tr>" for record in records)  # fmt: skip
-    return f'<h3>Controls</h3><table class="controls"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    note = (
+        "<p><small>Share of the first ticks whose strongest expert is the task's own; how often the strongest expert of a module group "
+        "changes; mean jerk of the actions at ticks where one changed, and at all others.</small></p>"
+    )
+    return _sheet("routing", tuple(SWITCHING.values()), [(run, [told[name] for name in SWITCHING]) for run, told in figures], 4) + note
 
 
-def _mean(rates: Sequence[float] | None) -> str:
-    return "<td>&ndash;</td>" if not rates else f"<td>{sum(rates) / len(rates):.2f}</td>"
+def _sheet(kind: str, heads: Sequence[str], lines: Sequence[tuple[Mapping[str, Any], Sequence[float | None]]], digits: int) -> str:
+    """Return a table with a line of figures for each run."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("run", *heads))
+    cells = [
+        (label(record), "".join("<td>&ndash;</td>" if value is None else f"<td>{value:.{digits}f}</td>" for value in values))
+        for record, values in lines
+    ]
+    body = "".join(f"<tr><td>{escape(name)}</td>{values}</tr>" for name, values in cells)
+    return f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _tasks(record: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from dmpel_core.lifelong.algorithms import ALGORITHMS
 from dmpel_core.lifelong.intervals import Counts, intervals
 from dmpel_core.lifelong.scoring import Score
 from dmpel_core.lifelong.settings import Plan
+from dmpel_core.lifelong.switching import own_first, routing_figures
 from dmpel_core.lifelong.tasks import TaskData
 from dmpel_core.training.run import machine, versions
 
@@ -31,6 +32,9 @@ def result(
     joint, protocol = ALGORITHMS[plan.algorithm].joint, plan.protocol
     training = [part["minutes_training"] for part in figures]
     playing = [part["minutes_curve"] + part["minutes_row"] for part in figures]
+    experts = figures[-1].get("experts")  # runs of before did not say
+    own = {place: slot for slot, place in enumerate(experts or [])}
+    routing = [own_first(part, own.get(place)) for place, part in enumerate(figures[-1]["routing"])]
     record = {
         "format": FORMAT,
         "algorithm": plan.algorithm,
@@ -49,7 +53,9 @@ def result(
         "episodes": len(protocol.states),
         "selection_episodes": len(protocol.selection_states),
         "loss_matrix": [part["losses"] for part in figures],
-        "routing": figures[-1]["routing"],
+        "routing": routing,
+        "routing_figures": routing_figures(routing),
+        "experts": experts,
         "trainable_parameters": figures[-1]["trainable_parameters"],
         "trainable_parameters_by_task": [part["trainable_parameters"] for part in figures],
         "stored_bytes": figures[-1]["stored_bytes"],

@@ -105,6 +105,7 @@ class Stage:
         return {
             "row": [score.rate for score in row],
             "routing": [score.routing for score in row],
+            "experts": self.algorithm.slot_tasks(),
             "losses": losses,
             "minutes_row": (time.monotonic() - began) / 60,
         }

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,8 +15,10 @@ from dmpel_core.experts.library import Library
 from dmpel_core.experts.restore import restore_policy
 from dmpel_core.lifelong.algorithms import algorithm_called
 from dmpel_core.lifelong.algorithms.base import Algorithm
+from dmpel_core.lifelong.player import routing
 from dmpel_core.lifelong.scoring import Score, Trial
 from dmpel_core.lifelong.settings import Options, Plan, Protocol
+from dmpel_core.lifelong.switching import switching
 from dmpel_core.lifelong.tasks import TaskData, load_task_data
 from dmpel_core.policy.policy import Policy
 from dmpel_core.skills.labels import TRUE
@@ -35,6 +38,13 @@ def coins(trials: Sequence[Trial]) -> Iterator[Score]:
     for trial in trials:
         bits = hashlib.sha256(trial.key().encode()).digest()
         yield Score(tuple(bit % 2 == 0 for bit in bits[: len(trial.states)]), tuple(map(int, bits[: len(trial.states)])))
+
+
+def strolls(trial: Trial) -> dict[str, Any]:
+    """Return what two slots were chosen for in a trial, by what the trial is."""
+    rng = np.random.default_rng(int(trial.key(), 16))
+    episodes = [(rng.random((5, 6, 2)), rng.normal(size=(5, 7))) for _ in trial.states]
+    return {**routing([tick for used, _ in episodes for tick in used]), **switching(episodes)}
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,9 @@ def test_a_trial_is_played_from_its_file(
     assert score.ticks == (3, 3)
     assert score.routing is not None
     assert score.routing["share"] == [[1.0]] * 6
+    assert score.routing["first"] == [[0] * 6] * 2
+    assert score.routing["switches"] == [0] * 6
+    assert score.routing["jerk_ticks"] == [0, 2], "the third ticks of both episodes"
     alone = StudentEngine(load_student(path, backbone))
     alone.set_instruction(TASK.instruction)
     alone.reset()

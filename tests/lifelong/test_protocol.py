@@ -19,7 +19,7 @@ from dmpel_core.skills.vocabulary import SkillError
 from dmpel_core.training.run import Run
 from tests.conftest import ROOT
 from tests.core.conftest import write_noise
-from tests.lifelong.conftest import PROTOCOL, coins, plan
+from tests.lifelong.conftest import PROTOCOL, coins, plan, strolls
 
 
 def lasting(record: dict) -> dict:
@@ -31,9 +31,9 @@ def short(name: str, count: int = 2, **learn: object) -> Plan:
     return replace(plan(name, **learn), tasks=(4, 7, 8)[:count])
 
 
-def documented() -> set[str]:
-    """Return the keys that the page about lifelong runs explains."""
-    page = (ROOT / "docs" / "lifelong.md").read_text(encoding="utf-8").split("## The record")[1].split("\n## ")[0]
+def documented(section: str = "The record") -> set[str]:
+    """Return the keys that a section of the page about lifelong runs explains."""
+    page = (ROOT / "docs" / "lifelong.md").read_text(encoding="utf-8").split(f"## {section}")[1].split("\n## ")[0]
     return {key for line in page.splitlines() if line.startswith("| `") for key in re.findall("`([a-z_]+)`", line.split("|")[1])}
 
 
@@ -72,9 +72,9 @@ class Fuse:
             raise KilledError
 
     def score(self, trials: Sequence[Trial]) -> Iterator[Score]:
-        for score in coins(trials):
+        for trial, score in zip(trials, coins(trials), strict=True):
             self.burn()
-            yield score
+            yield replace(score, routing=strolls(trial))
 
 
 @pytest.mark.parametrize("name", ["dmpel", "packnet"])
@@ -101,6 +101,9 @@ def test_a_run_killed_again_and_again_ends_with_the_same_record(
             deaths += 1
     assert deaths == 5
     assert lasting(found) == lasting(wanted)
+    assert all(told.keys() == documented("What is told of routing") for told in wanted["routing"])
+    assert wanted["routing_figures"]["switches_per_episode"] > 0
+    assert (wanted["routing_figures"]["accuracy_at_start"] is None) == (name == "packnet"), "whose slots are whole policies"
     assert not [path for path in (tmp_path / "two").rglob("*") if path.name.startswith("weights-") or path.suffix == ".checkpoint"]
 
 

@@ -39,6 +39,8 @@ def record(algorithm: str, seed: int = 0, **changes: Any) -> dict[str, Any]:
 
 ROUTES = [routing([np.eye(3)[[0, 0, 0, 1, 1, 2]]]), routing([np.full((6, 3), 0.5)])]
 
+FIGURES = {"accuracy_at_start": 0.75, "switches_per_episode": 2.0, "jerk_at_switches": 0.3, "jerk_elsewhere": None}
+
 
 def write(folder: Path, *records: dict[str, Any]) -> list[Path]:
     places = [folder / f"{number}" for number in range(len(records))]
@@ -92,10 +94,12 @@ def made(folder: Path, places: list[Path]) -> Page:
 
 
 def test_the_page_shows_every_run_and_needs_nothing_beside_it(tmp_path: Path) -> None:
-    runs = write(tmp_path, record("dmpel", routing=ROUTES), record("sequential"), record("multitask"))
+    runs = write(tmp_path, record("dmpel", routing=ROUTES, routing_figures=FIGURES), record("sequential"), record("multitask"))
     page = made(tmp_path / "report", runs)
     assert page.fetched == []
     names = {"Success on all tasks learned so far", "Success while each task is learned", "Routing of dmpel, seed 0"}
+    told = next(row for row in page.rows if row[0].strip() == "dmpel, seed 0" and len(row) == 5)
+    assert [cell.strip() for cell in told[1:]] == ["0.7500", "2.0000", "0.3000", "\N{EN DASH}"]
     names |= {f"Success matrix of {name}, seed 0" for name in ("dmpel", "sequential", "multitask")}
     assert page.pictures.keys() == names
     for name, content in page.pictures.items():

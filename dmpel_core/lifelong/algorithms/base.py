@@ -79,6 +79,10 @@ class Algorithm(ABC):
     def student(self, task: int) -> Student:
         """Return what plays a task now. Only algorithms that are told which task it is depend on `task`."""
 
+    def slot_tasks(self) -> list[int] | None:
+        """Return for each slot of a student the place of the task that it was made for; None where slots are not made for tasks."""
+        return None
+
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
         """Return what is kept between tasks."""

@@ -71,6 +71,10 @@ class Dmpel(Algorithm):
         assert self.router is not None
         return self._student(self.experts, self.router)
 
+    def slot_tasks(self) -> list[int]:
+        """See `Algorithm`."""
+        return list(range(len(self.experts)))
+
     def tensors(self) -> dict[str, Tensor]:
         """See `Algorithm`."""
         assert self.router is not None
