@@ -49,8 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("library", type=Path, help="library whose backbone is where everything starts; its experts are not used")
     parser.add_argument("--algorithm", choices=ALGORITHMS, nargs="+", default=["dmpel"], help="one after another (default: dmpel)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders that hold SUITE/TASK_demo.hdf5 of every task")
-    parser.add_argument("--suite", default="libero_goal")
-    parser.add_argument("--tasks", type=numbers, default=numbers("0:10"), help="task numbers in the order in which they are learned")
+    parser.add_argument("--suite", nargs="+", default=["libero_goal"], help="several: all tasks of the first, then of the next")
+    parser.add_argument("--tasks", type=numbers, default=numbers("0:10"), help="numbers in each suite, in the order they are learned in")
     parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
     parser.add_argument("--runs", type=Path, default=Path("runs/lifelong"), help="the folders of the runs are below it")
     parser.add_argument("--note", default="", help="tells runs of one algorithm with other options apart, in folder names and reports")
@@ -109,7 +109,7 @@ def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
         tuple(name for name in arguments.controls.split(",") if name), arguments.reach, arguments.loss_samples,
     )  # fmt: skip
     options = Options(**{name: getattr(arguments, name) for name in OPTIONS})
-    return Plan(algorithm, arguments.suite, arguments.tasks, learn, options, protocol, arguments.demonstrations, arguments.note)
+    return Plan(algorithm, "+".join(arguments.suite), arguments.tasks, learn, options, protocol, arguments.demonstrations, arguments.note)
 
 
 def task_files(folders: list[Path], plan: Plan) -> list[list[Path]]:
@@ -120,11 +120,12 @@ def task_files(folders: list[Path], plan: Plan) -> list[list[Path]]:
     """
     from dmpel_core.simulation.tasks import load_task
 
-    names = [f"{load_task(plan.suite, number).name}_demo.hdf5" for number in plan.tasks]
-    places = [[path for folder in folders for path in (folder / plan.suite / name, folder / name) if path.exists()] for name in names]
-    missing = [name for name, found in zip(names, places, strict=True) if not found]
+    names = [(suite, f"{load_task(suite, number).name}_demo.hdf5") for suite, number in plan.sequence]
+    places = [[path for folder in folders for path in (folder / suite / name, folder / name) if path.exists()] for suite, name in names]
+    missing = [(suite, name) for (suite, name), found in zip(names, places, strict=True) if not found]
     if missing:
         raise DmpelError(
-            f"no demonstrations of {', '.join(missing)} in {', '.join(map(str, folders))}: `dmpel collect --suite {plan.suite}` makes them"
+            f"no demonstrations of {', '.join(name for _, name in missing)} in {', '.join(map(str, folders))}: "
+            f"`dmpel collect --suite {missing[0][0]}` makes them"
         )
     return places

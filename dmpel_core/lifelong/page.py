@@ -9,14 +9,14 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from dmpel_core.experts.manifest import slug
-from dmpel_core.lifelong.figures import forgetting, label, learning_curves, routing, success_matrix
+from dmpel_core.lifelong.figures import forgetting, label, learning_curves, routing, success_matrix, task_names
 from dmpel_core.lifelong.intervals import METRICS
 from dmpel_core.lifelong.summary import Row, rows
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; background: #fff }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .7rem; border-bottom: 1px solid #ccc; text-align: right }
-th:first-child, td:first-child { text-align: left } small { color: #666 } img { max-width: 100%; height: auto }
+th:first-child, td:first-child, .tasks td { text-align: left } small { color: #666 } img { max-width: 100%; height: auto }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem }
 """
 HEADS = ("algorithm", "seeds", "tasks", "FWT", "NBT", "AUC", "final success", "trainable", "stored", "minutes")
@@ -115,8 +115,9 @@ def _sheet(kind: str, heads: Sequence[str], lines: Sequence[tuple[Mapping[str, A
 
 
 def _tasks(record: Mapping[str, Any]) -> str:
-    body = "".join(f"<li value='{task['number']}'>{escape(task['instruction'])}</li>" for task in record["tasks"])
-    return f"<h3>Tasks</h3><ol>{body}</ol>"
+    lines = zip(task_names(record), record["tasks"], strict=True)
+    body = "".join(f"<tr><td>{escape(name)}</td><td>{escape(task['instruction'])}</td></tr>" for name, task in lines)
+    return f'<h3>Tasks</h3><table class="tasks">{body}</table>'
 
 
 def _image(figure: Figure, path: Path, text: str) -> str:

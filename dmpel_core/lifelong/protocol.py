@@ -109,10 +109,11 @@ def check(plan: Plan, files: Sequence[Sequence[Path]]) -> None:
         DmpelError: It has no tasks, a task twice, tasks without files, states that select and are reported, too few points, or
             demonstrations without the labels that it asks for.
     """
-    tasks, protocol = plan.tasks, plan.protocol
+    tasks, protocol = plan.sequence, plan.protocol
     if not tasks or len(set(tasks)) != len(tasks) or len(files) != len(tasks):
         raise DmpelError(
-            f"tasks {list(tasks)} with {len(files)} sets of demonstrations: expected one set for each task, and each task once"
+            f"tasks {list(plan.tasks)} of {plan.suite} with {len(files)} sets of demonstrations: expected one set for each task, and "
+            "each task once"
         )
     both = sorted(set(protocol.states) & set(protocol.selection_states))
     if both:

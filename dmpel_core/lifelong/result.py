@@ -42,9 +42,9 @@ def result(
         "suite": plan.suite,
         "seed": plan.learn.seed,
         "tasks": [
-            {"number": number, "instruction": data.instruction, "frames": len(data.timeline),
+            {"suite": suite, "number": number, "instruction": data.instruction, "frames": len(data.timeline),
              "demonstrations": len(data.timeline.lengths), "data": data.digest}
-            for number, data in zip(plan.tasks, tasks, strict=True)
+            for (suite, number), data in zip(plan.sequence, tasks, strict=True)
         ],
         "success_matrix": [part["row"] for part in figures],
         "learning_curves": [] if joint else [part["curve"] for part in figures],

@@ -82,8 +82,8 @@ class Plan:
 
     Attributes:
         algorithm: One of `dmpel_core.lifelong.algorithms.ALGORITHMS`.
-        suite: The tasks' suite.
-        tasks: Their numbers in the suite, in the order in which they are learned.
+        suite: The tasks' suite, or several joined by `+`, whose tasks are learned one suite after another.
+        tasks: Their numbers in each suite, in the order in which they are learned.
         learn: Settings of every training, and the seed.
         options: What the algorithm takes.
         protocol: How it is measured.
@@ -104,6 +104,11 @@ class Plan:
     def name(self) -> str:
         """The algorithm, with the note if there is one."""
         return f"{self.algorithm} {self.note}".strip()
+
+    @property
+    def sequence(self) -> list[tuple[str, int]]:
+        """Suite and number of every task, in the order in which they are learned."""
+        return [(suite, number) for suite in self.suite.split("+") for number in self.tasks]
 
     def record(self) -> dict[str, Any]:
         """Return the plan as the run's JSON keeps it."""

@@ -170,11 +170,10 @@ class Stage:
         return [self._trial(self.algorithm.student(place), place, states, condition) for place in range(len(self.tasks))]
 
     def _trial(self, student: Student, place: int, states: tuple[int, ...], condition: Condition) -> Trial:
-        numbers, protocol = self.plan.tasks, self.plan.protocol
-        number = numbers[place]
-        other = numbers[(place + 1) % len(numbers)] if len(numbers) > 1 else (number + 1) % 10
+        (suite, number), numbers, protocol = self.plan.sequence[place], self.plan.tasks, self.plan.protocol
+        other = numbers[(numbers.index(number) + 1) % len(numbers)] if len(numbers) > 1 else (number + 1) % 10  # of the same suite
         file, told = save_student(student, self._students), other if condition.wrong else number
-        return Trial(file, self.library, self.plan.suite, number, told, condition, states, protocol.horizon, self.plan.learn.seed)
+        return Trial(file, self.library, suite, number, told, condition, states, protocol.horizon, self.plan.learn.seed)
 
 
 def mean_loss(student: Student, data: TaskData, samples: int, *, looks: bool) -> float:

@@ -214,6 +214,22 @@ def test_only_what_has_a_router_is_told_names() -> None:
     assert "skills" not in command.plan_of(plain, "dmpel").record()["learn"], "runs made before names go on"
 
 
+def test_files_are_those_of_each_suite_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation_tasks, "load_task", lambda suite, index: SimpleNamespace(name=f"{suite[-4:]}{index}"))
+    suites = ["libero_goal", "libero_spatial"]
+    made = [tmp_path / suite / f"{suite[-4:]}{number}_demo.hdf5" for suite in suites for number in (2, 1)]
+    for path in made:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    plan = command.plan_of(parser.parse_args(["x", "--data", "x", "--suite", *suites, "--tasks", "2,1"]), "dmpel")
+    assert command.task_files([tmp_path], plan) == [[path] for path in made]
+    made[2].unlink()
+    with pytest.raises(DmpelError, match=r"tial2_demo\.hdf5.*collect --suite libero_spatial"):
+        command.task_files([tmp_path], plan)
+
+
 PLAYING = """
 import os, signal
 from dmpel_core.crews import ProcessCrew

@@ -113,6 +113,34 @@ def test_a_run_of_another_plan_is_not_taken_up(library: Library, files: list[lis
         run_lifelong(short("frozen", 1, steps=3), library, files[:1], tmp_path, coins)
 
 
+def test_suites_are_learned_one_after_another_and_each_task_is_played_in_its_own(
+    library: Library, files: list[list[Path]], tmp_path: Path
+) -> None:
+    played: list[Trial] = []
+
+    def scorer(trials: Sequence[Trial]) -> Iterator[Score]:
+        played.extend(trials)
+        return coins(trials)
+
+    several = replace(plan("frozen"), suite="libero_spatial+libero_goal", tasks=(7, 4), protocol=replace(PROTOCOL, controls=("wrong",)))
+    record = run_lifelong(several, library, [*files, files[0]], tmp_path, scorer)
+    wanted = [("libero_spatial", 7), ("libero_spatial", 4), ("libero_goal", 7), ("libero_goal", 4)]
+    assert [(task["suite"], task["number"]) for task in record["tasks"]] == wanted
+    assert record["suite"] == record["configuration"]["suite"] == "libero_spatial+libero_goal"
+    wrong = [(trial.suite, trial.task, trial.told) for trial in played if trial.condition.wrong]
+    assert wrong == [(suite, number, 11 - number) for suite, number in wanted], "the other task's instruction, of the same suite"
+    assert all(trial.told == trial.task for trial in played if not trial.condition.wrong)
+    assert [(trial.suite, trial.task) for trial in played if trial.states == PROTOCOL.states and not trial.condition.wrong] == [
+        wanted[task] for row in range(4) for task in range(row + 1)
+    ]
+
+
+def test_a_suite_given_twice_is_refused(library: Library, files: list[list[Path]], tmp_path: Path) -> None:
+    twice = replace(plan("frozen"), suite="libero_goal+libero_goal", tasks=(4,))
+    with pytest.raises(DmpelError, match="each task once"):
+        run_lifelong(twice, library, files[:2], tmp_path, coins)
+
+
 def test_labels_that_are_missing_are_missed_before_anything_is_learned(library: Library, files: list, tmp_path: Path) -> None:
     nameless = write_noise(tmp_path / "noise.hdf5", "turn on the stove", 0)
     with pytest.raises(SkillError, match=r"noise.*no phases of the scripted expert"):

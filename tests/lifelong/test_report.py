@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.lifelong import peak, report
+from dmpel_core.lifelong import figures, peak, report
 from dmpel_core.lifelong.intervals import Counts, draws, intervals
 from dmpel_core.lifelong.player import routing
 from dmpel_core.lifelong.result import figures_of
@@ -118,6 +118,15 @@ def test_instructions_cannot_break_the_page(tmp_path: Path) -> None:
     page = made(tmp_path / "report", write(tmp_path, record("dmpel")))
     assert "put it on &lt;3&gt;" in (tmp_path / "report" / "index.html").read_text()
     assert len(page.pictures) == 3
+
+
+def test_tasks_of_several_suites_are_told_apart(tmp_path: Path) -> None:
+    tasks = [{**TASKS[0], "suite": suite} for suite in ("libero_spatial", "libero_goal")]
+    several = record("dmpel", suite="libero_spatial+libero_goal", tasks=tasks)
+    titles = [axes.get_title() for axes in figures.learning_curves([several]).axes]
+    assert titles == ["mean over tasks", "task spatial 3", "task goal 3"]
+    page = made(tmp_path / "report", write(tmp_path, several))
+    assert [row[0].strip() for row in page.rows[-2:]] == ["spatial 3", "goal 3"]
 
 
 def test_several_seeds_are_one_row_with_a_narrower_interval() -> None:
