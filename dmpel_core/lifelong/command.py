@@ -28,6 +28,7 @@ from dmpel_core.training.workers import on_device
 OPTIONS = {
     "replay_ratio": "dmpel: share of the sequences kept for coefficient replay (paper: 1.0)",
     "replay_epochs": "dmpel: passes over the replay memories (paper: 10)",
+    "prune_below": "dmpel: after each task take out experts whose mean share of all tasks' coefficients is below this; 0 for none",
     "memory": "er, agem: most sequences of all earlier tasks together",
     "penalty": "ewc: lambda",
     "decay": "ewc: gamma, what is left of older tasks' Fisher information at each new one",

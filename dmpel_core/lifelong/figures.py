@@ -106,6 +106,8 @@ def routing(record: Record) -> Figure | None:
         picture = axes.imshow(shares[:, group], vmin=0, vmax=1, cmap="magma", aspect="auto")
         axes.set(title=name, xlabel="expert", ylabel="task played")
         axes.set_yticks(range(len(shares)), task_names(record))
+        if record.get("pruned"):  # then experts are called by their tasks
+            axes.set_xticks(range(shares.shape[-1]), [task_names(record)[place] for place in record["experts"]], rotation=90)
     figure.colorbar(picture, ax=list(figure.axes), label="share of ticks")
     figure.suptitle(f"{label(record)}: strongest expert")
     return figure

@@ -52,6 +52,7 @@ def _suite(suite: str, records: Sequence[Mapping[str, Any]], folder: Path) -> st
         _controls(records),
         "<h3>Forgetting</h3>",
         show(forgetting(records), "forgetting", "Success on all tasks learned so far"),
+        _pruned(records),
     ]
     if any(record["learning_curves"] for record in records):
         parts += ["<h3>Learning curves</h3>", show(learning_curves(records), "learning-curves", "Success while each task is learned")]
@@ -101,6 +102,23 @@ def _routing(records: Sequence[Mapping[str, Any]]) -> str:
         "changes; mean jerk of the actions at ticks where one changed, and at all others.</small></p>"
     )
     return _sheet("routing", tuple(SWITCHING.values()), [(run, [told[name] for name in SWITCHING]) for run, told in figures], 4) + note
+
+
+def _pruned(records: Sequence[Mapping[str, Any]]) -> str:
+    lines = [_pruning(record, told) for record in records for told in record.get("pruned", [])]
+    if not lines:
+        return ""
+    heads = ("run", "after task", "experts of tasks", "success before", "success after", "stored before", "stored after")
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
+    return f'<h3>Pruned</h3><table class="pruned"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _pruning(record: Mapping[str, Any], told: Mapping[str, Any]) -> tuple[str, ...]:
+    names, after = task_names(record), told["after"]
+    rates = [f"{sum(row) / len(row):.3f}" for row in (told["success_before"], record["success_matrix"][after])]
+    sizes = [f"{size / 1e6:.1f} MB" for size in (told["stored_bytes_before"], record["stored_bytes_by_task"][after])]
+    return label(record), names[after], ", ".join(names[place] for place in told["experts"]), *rates, *sizes
 
 
 def _sheet(kind: str, heads: Sequence[str], lines: Sequence[tuple[Mapping[str, Any], Sequence[float | None]]], digits: int) -> str:

@@ -31,7 +31,7 @@ def result(
     """
     joint, protocol = ALGORITHMS[plan.algorithm].joint, plan.protocol
     training = [part["minutes_training"] for part in figures]
-    playing = [part["minutes_curve"] + part["minutes_row"] for part in figures]
+    playing = [part["minutes_curve"] + part["minutes_row"] + part.get("minutes_unpruned", 0.0) for part in figures]
     experts = figures[-1].get("experts")  # runs of before did not say
     own = {place: slot for slot, place in enumerate(experts or [])}
     routing = [own_first(part, own.get(place)) for place, part in enumerate(figures[-1]["routing"])]
@@ -56,6 +56,7 @@ def result(
         "routing": routing,
         "routing_figures": routing_figures(routing),
         "experts": experts,
+        "pruned": [part["pruned"] for part in figures if "pruned" in part],
         "trainable_parameters": figures[-1]["trainable_parameters"],
         "trainable_parameters_by_task": [part["trainable_parameters"] for part in figures],
         "stored_bytes": figures[-1]["stored_bytes"],

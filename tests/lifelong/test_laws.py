@@ -43,6 +43,13 @@ class Quiet(Run):
 
 def teach(algorithm: Algorithm, count: int, tasks: list[TaskData], folder: Path) -> Algorithm:
     """Let an algorithm learn the first tasks, as a run does but without playing."""
+    for number in range(count):
+        teach_next(algorithm, number, tasks, folder)
+    return algorithm
+
+
+def teach_next(algorithm: Algorithm, number: int, tasks: list[TaskData], folder: Path) -> None:
+    """Let an algorithm learn one more task."""
 
     def train(lesson, settings, name):  # noqa: ANN001, ANN202
         lesson.policy.train()
@@ -51,11 +58,9 @@ def teach(algorithm: Algorithm, count: int, tasks: list[TaskData], folder: Path)
         optimise(lesson, lesson.parameters_by_name(), settings, run, file, {}, 100, algorithm.accelerator, adjust=algorithm.adjust(lesson))
         lesson.policy.eval()
 
-    for number in range(count):
-        lesson = algorithm.lesson(number, tasks[: number + 1])
-        train(lesson, algorithm.settings, "lesson")
-        algorithm.absorb(lesson, number, tasks[: number + 1], train)
-    return algorithm
+    lesson = algorithm.lesson(number, tasks[: number + 1])
+    train(lesson, algorithm.settings, "lesson")
+    algorithm.absorb(lesson, number, tasks[: number + 1], train)
 
 
 def answers(student: Student, data: TaskData, looks: bool) -> Tensor:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from dmpel_core.admission.prune import prune
 from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation import rollout
 from dmpel_core.evaluation.rollout import Condition
@@ -36,7 +38,7 @@ from dmpel_core.training.run import Run
 from tests.conftest import ROOT
 from tests.core.test_evaluate import TASK, Notebook
 from tests.lifelong.conftest import OPTIONS, begun, coins
-from tests.lifelong.test_laws import teach
+from tests.lifelong.test_laws import teach, teach_next
 
 
 def seen(number: int) -> Observation:
@@ -70,6 +72,32 @@ def test_a_run_learns_what_dmpel_learn_does_and_plays_as_its_library(
     before = (tmp_path / "library" / "manifest.json").read_bytes()
     algorithm.finish(tmp_path, library, tasks[:2])
     assert (tmp_path / "library" / "manifest.json").read_bytes() == before, "finishing twice adds nothing"
+
+
+def test_a_run_that_prunes_learns_on_as_a_pruned_library_does(
+    library: Library, files: list[list[Path]], backbone: Policy, tasks: list[TaskData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(skill_routing, "STEPS", 3)
+    options = replace(OPTIONS, prune_below=0.99)
+    algorithm = teach(begun("dmpel", backbone, options, learning_rate=0.05, skills="annotated"), 2, tasks, tmp_path / "two")
+    assert algorithm.under_used() == [0], "the newest stays, however little it is used"
+    algorithm.drop([0])
+    teach_next(algorithm, 2, tasks, tmp_path / "third")
+    again = begun("dmpel", backbone, options)
+    again.restore(algorithm.tensors())
+    assert again.slot_tasks() == [1, 2]
+    again.finish(tmp_path, library, tasks)
+    mine, theirs = read_library(tmp_path / "library"), read_library(shutil.copytree(library.path, tmp_path / "theirs"))
+    for number in range(3):
+        run = Run(tmp_path / f"learn-{number}", "learn")
+        theirs = learn(theirs, files[number], algorithm.settings, run, OPTIONS.replay_ratio, OPTIONS.replay_epochs)
+        theirs = prune(theirs, [1]) if number == 1 else theirs
+    assert [expert.name for expert in mine.experts] == [expert.name for expert in theirs.experts]
+    pairs = [(mine.router(), theirs.router())]
+    pairs += [
+        pair for place in range(2) for pair in ((mine.factors(place), theirs.factors(place)), (mine.replay(place), theirs.replay(place)))
+    ]
+    assert all(np.array_equal(first[name], second[name]) for first, second in pairs for name in second)
 
 
 @pytest.mark.parametrize("name", ["frozen", "iscil", "lotus"])

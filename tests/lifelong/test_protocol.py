@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.experts.library import Library
+from dmpel_core.experts.library import Library, read_library
 from dmpel_core.lifelong.algorithms import ALGORITHMS
 from dmpel_core.lifelong.protocol import run_lifelong
 from dmpel_core.lifelong.result import TIMES
@@ -19,7 +19,7 @@ from dmpel_core.skills.vocabulary import SkillError
 from dmpel_core.training.run import Run
 from tests.conftest import ROOT
 from tests.core.conftest import write_noise
-from tests.lifelong.conftest import PROTOCOL, coins, plan, strolls
+from tests.lifelong.conftest import OPTIONS, PROTOCOL, coins, plan, strolls
 
 
 def lasting(record: dict) -> dict:
@@ -29,6 +29,11 @@ def lasting(record: dict) -> dict:
 def short(name: str, count: int = 2, **learn: object) -> Plan:
     """Return a plan of the first tasks."""
     return replace(plan(name, **learn), tasks=(4, 7, 8)[:count])
+
+
+def pruning(name: str, below: float) -> Plan:
+    """Return a plan of two tasks that takes out the expert of the first after the second, or nothing where `below` is 0."""
+    return replace(short(name), options=replace(OPTIONS, prune_below=below))
 
 
 def documented(section: str = "The record") -> set[str]:
@@ -77,12 +82,12 @@ class Fuse:
             yield replace(score, routing=strolls(trial))
 
 
-@pytest.mark.parametrize("name", ["dmpel", "packnet"])
+@pytest.mark.parametrize(("name", "below"), [("dmpel", 0.99), ("packnet", 0.0)])
 def test_a_run_killed_again_and_again_ends_with_the_same_record(
-    name: str, library: Library, files: list[list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, below: float, library: Library, files: list[list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dmpel_core.lifelong.stage.CHECKPOINT_EVERY", 1)
-    unbroken, fuse = Fuse(float("inf")), Fuse(float("inf"))
+    unbroken, fuse, wanted_plan = Fuse(float("inf")), Fuse(float("inf")), pruning(name, below)
     steps = Run.steps
 
     def fused(self: Run, done: int, total: int) -> Iterator:
@@ -91,12 +96,12 @@ def test_a_run_killed_again_and_again_ends_with_the_same_record(
             yield step
 
     monkeypatch.setattr(Run, "steps", fused)
-    wanted = run_lifelong(short(name), library, files[:2], tmp_path / "one", unbroken.score)
+    wanted = run_lifelong(wanted_plan, library, files[:2], tmp_path / "one", unbroken.score)
     deaths = 0
     for left in (1, 2, 1, 3, 2, float("inf")):
         fuse.left = left
         try:
-            found = run_lifelong(short(name), library, files[:2], tmp_path / "two", fuse.score)
+            found = run_lifelong(wanted_plan, library, files[:2], tmp_path / "two", fuse.score)
         except KilledError:
             deaths += 1
     assert deaths == 5
@@ -104,6 +109,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_record(
     assert all(told.keys() == documented("What is told of routing") for told in wanted["routing"])
     assert wanted["routing_figures"]["switches_per_episode"] > 0
     assert (wanted["routing_figures"]["accuracy_at_start"] is None) == (name == "packnet"), "whose slots are whole policies"
+    assert [told["experts"] for told in wanted["pruned"]] == ([[0]] if below else [])
     assert not [path for path in (tmp_path / "two").rglob("*") if path.name.startswith("weights-") or path.suffix == ".checkpoint"]
 
 
@@ -133,6 +139,17 @@ def test_suites_are_learned_one_after_another_and_each_task_is_played_in_its_own
     assert [(trial.suite, trial.task) for trial in played if trial.states == PROTOCOL.states and not trial.condition.wrong] == [
         wanted[task] for row in range(4) for task in range(row + 1)
     ]
+
+
+def test_a_task_whose_expert_has_gone_is_still_played_and_counted(library: Library, files: list[list[Path]], tmp_path: Path) -> None:
+    whole, pruned = (run_lifelong(pruning("dmpel", below), library, files[:2], tmp_path / f"{below}", coins) for below in (0.0, 0.99))
+    assert [len(row) for row in pruned["success_matrix"]] == [1, 2]
+    (told,) = pruned["pruned"]
+    assert (told["after"], told["experts"], pruned["experts"], whole["experts"]) == (1, [0], [1], [0, 1])
+    assert told["success_before"] == whole["success_matrix"][1], "what it costs is told by the same row of a run that keeps all"
+    assert told["stored_bytes_before"] == whole["stored_bytes"] > pruned["stored_bytes"]
+    assert [expert.name for expert in read_library(tmp_path / "0.99" / "library").experts] == [pruned["tasks"][1]["instruction"]]
+    assert "prune_below" not in whole["configuration"]["options"], "runs made before pruning go on"
 
 
 def test_a_suite_given_twice_is_refused(library: Library, files: list[list[Path]], tmp_path: Path) -> None:

@@ -129,6 +129,16 @@ def test_tasks_of_several_suites_are_told_apart(tmp_path: Path) -> None:
     assert [row[0].strip() for row in page.rows[-2:]] == ["spatial 3", "goal 3"]
 
 
+def test_what_was_pruned_stands_beside_what_it_cost(tmp_path: Path) -> None:
+    told = {"after": 1, "experts": [0], "success_before": [0.75, 1.0], "stored_bytes_before": 3000000}
+    two = [routing([np.eye(2)[[0] * 6]])] * 2
+    page = made(tmp_path / "report", write(tmp_path, record(
+        "dmpel", pruned=[told], routing=two, experts=[1, 0], stored_bytes_by_task=[3000000, 2000000])))  # fmt: skip
+    line = next(row for row in page.rows if "after task" in row[1])
+    cells = page.rows[page.rows.index(line) + 1]
+    assert [cell.strip() for cell in cells] == ["dmpel, seed 0", "5", "3", "0.875", "0.750", "3.0 MB", "2.0 MB"]
+
+
 def test_several_seeds_are_one_row_with_a_narrower_interval() -> None:
     one, three = row_of([record("dmpel")]), row_of([record("dmpel", seed) for seed in range(3)])
     assert three.seeds == (0, 1, 2)

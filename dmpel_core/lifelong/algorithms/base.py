@@ -83,6 +83,14 @@ class Algorithm(ABC):
         """Return for each slot of a student the place of the task that it was made for; None where slots are not made for tasks."""
         return None
 
+    def under_used(self) -> list[int]:
+        """Return the slots that hardly any task uses and that the options want gone."""
+        return []
+
+    def drop(self, slots: Sequence[int]) -> None:
+        """Go on without the slots that `under_used` named."""
+        raise NotImplementedError(f"{self.name} cannot go on without slots {list(slots)}")
+
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
         """Return what is kept between tasks."""
