@@ -8,10 +8,10 @@ import numpy as np
 from dmpel_core.errors import DmpelError
 from dmpel_core.lifelong.protocol import flat
 from dmpel_core.lifelong.summary import row_of
+from dmpel_core.lifelong.switching import FIGURES
 
 KINDS = {"plain": "none", "true": "true", "annotated": "annotated", "shuffled": "shuffled"}
 """What is compared, and the `--names` that it was run with."""
-ROUTING = ("accuracy_at_start", "switches_per_episode", "jerk_at_switches", "jerk_elsewhere")
 FREE = {"learn.skills", "learn.seed", "note"}
 """What may differ between the runs of an ablation."""
 
@@ -46,7 +46,7 @@ def _figures(runs: Sequence[Record]) -> dict[str, Any]:
     row = row_of(runs)
     told = [record.get("routing_figures") or {} for record in runs]
     means: dict[str, float | None] = {**row.values}
-    for name in ROUTING:
+    for name in FIGURES:
         known = [part[name] for part in told if part.get(name) is not None]
         means[name] = float(np.mean(known)) if len(known) == len(runs) else None
     rounded = {name: None if value is None else round(value, 4) for name, value in means.items()}

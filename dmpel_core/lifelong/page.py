@@ -12,6 +12,7 @@ from dmpel_core.experts.manifest import slug
 from dmpel_core.lifelong.figures import forgetting, label, learning_curves, routing, success_matrix, task_names
 from dmpel_core.lifelong.intervals import METRICS
 from dmpel_core.lifelong.summary import Row, rows
+from dmpel_core.lifelong.switching import FIGURES
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; background: #fff }
@@ -20,11 +21,8 @@ th:first-child, td:first-child, .tasks td { text-align: left } small { color: #6
 .figures { display: flex; flex-wrap: wrap; gap: 1rem }
 """
 HEADS = ("algorithm", "seeds", "tasks", "FWT", "NBT", "AUC", "final success", "trainable", "stored", "minutes")
-SWITCHING = {
-    "accuracy_at_start": "own expert first", "switches_per_episode": "switches per episode",
-    "jerk_at_switches": "jerk at switches", "jerk_elsewhere": "jerk elsewhere",
-}  # fmt: skip
-"""What `dmpel_core.lifelong.switching.routing_figures` tells, and its name in a table."""
+SWITCHING = ("own expert first", "switches per episode", "jerk at switches", "jerk elsewhere")
+"""What `FIGURES` are called in a table."""
 
 
 def write_page(records: Sequence[Mapping[str, Any]], folder: Path) -> Path:
@@ -101,7 +99,7 @@ def _routing(records: Sequence[Mapping[str, Any]]) -> str:
         "<p><small>Share of the first ticks whose strongest expert is the task's own; how often the strongest expert of a module group "
         "changes; mean jerk of the actions at ticks where one changed, and at all others.</small></p>"
     )
-    return _sheet("routing", tuple(SWITCHING.values()), [(run, [told[name] for name in SWITCHING]) for run, told in figures], 4) + note
+    return _sheet("routing", SWITCHING, [(run, [told[name] for name in FIGURES]) for run, told in figures], 4) + note
 
 
 def _pruned(records: Sequence[Mapping[str, Any]]) -> str:

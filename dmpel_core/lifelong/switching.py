@@ -8,6 +8,9 @@ import numpy as np
 POSE = 6
 """How many numbers of an action move the arm; the gripper's is the last."""
 
+FIGURES = ("accuracy_at_start", "switches_per_episode", "jerk_at_switches", "jerk_elsewhere")
+"""What `routing_figures` tells."""
+
 Episode = tuple[np.ndarray, np.ndarray]
 """The coefficients (ticks, 6, slots) and the actions (ticks, 7) of one episode."""
 
@@ -59,12 +62,9 @@ def routing_figures(tasks: Sequence[Mapping[str, Any] | None]) -> dict[str, floa
     if not known or len(known) != len(tasks):
         return None
     right = [task["first"] for task in known if task["first"] is not None]
-    return {
-        "accuracy_at_start": _mean(np.array(right)),
-        "switches_per_episode": _mean(np.array([task["switches"] for task in known])),
-        "jerk_at_switches": _pooled(known, "jerk_at_switches", 0),
-        "jerk_elsewhere": _pooled(known, "jerk_elsewhere", 1),
-    }
+    means = _mean(np.array(right)), _mean(np.array([task["switches"] for task in known]))
+    jerks = _pooled(known, "jerk_at_switches", 0), _pooled(known, "jerk_elsewhere", 1)
+    return dict(zip(FIGURES, (*means, *jerks), strict=True))
 
 
 def _pooled(tasks: Sequence[Mapping[str, Any]], name: str, place: int) -> float | None:
