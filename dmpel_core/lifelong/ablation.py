@@ -30,7 +30,7 @@ def ablation(records: Sequence[Record]) -> dict[str, Any]:
     runs = {name: [record for record in records if _names(record) == kind] for name, kind in KINDS.items()}
     missing = [f"--names {KINDS[name]}" for name, found in runs.items() if not found]
     if missing:
-        raise DmpelError(f"no run of `dmpel lifelong --algorithm dmpel` with {' or '.join(missing)}: give one of each kind to compare")
+        raise DmpelError(f"no run of `dmpel lifelong --algorithm dmpel` with {', '.join(missing)}: give one of each kind to compare")
     _check_alike(runs)
     first = runs["plain"][0]
     how = {"suite": first["suite"], "tasks": len(first["tasks"]), "seeds": _seeds(runs["plain"]), "episodes": first["episodes"],
