@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmpel_core.experts.library import Library
+from dmpel_core.experts.usage import PARTS
 from dmpel_core.groups import GROUPS
 
 MOST = 200
 """Contexts of one task that go through a gate, evenly spread over all that are stored: more tell the same."""
-PARTS = frozenset({"text", "features", "index", "coefficient"})
 
 
 @dataclass(frozen=True)

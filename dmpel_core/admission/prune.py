@@ -11,13 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dmpel_core.admission.contexts import PARTS, contexts_of
 from dmpel_core.admission.gate import examine
 from dmpel_core.admission.probe import lazily
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.keeping import keep_experts
 from dmpel_core.experts.library import Library, read_library
-from dmpel_core.experts.tensors import Tensors
+from dmpel_core.experts.usage import narrowed, renumbered, share_of, under_used
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,13 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def uses(library: Library) -> np.ndarray:
     """Return each expert's share of the coefficients of each task, (tasks, experts), as they were stored; rows without memory are 0."""
-    shares = np.zeros((len(library.experts),) * 2)
-    for task in range(len(library.experts)):
-        contexts = contexts_of(library, task, library)
-        if contexts is not None:
-            total = contexts.targets.sum((0, 1))
-            shares[task] = total / max(total.sum(), 1e-12)
-    return shares
+    count = len(library.experts)
+    return np.array([share_of(library.replay(task), count) for task in range(count)]).reshape(count, count)
 
 
 def table(library: Library, shares: np.ndarray) -> Iterator[str]:
@@ -68,25 +62,9 @@ def prune(library: Library, kept: Sequence[int]) -> Library:
     Raises:
         LibraryError: The library is damaged, or another process writes to it.
     """
-    router = library.router()
-    hidden = router["net.4.weight"].shape[1]
-    wide = {"net.4.weight": (-1, len(library.experts), hidden), "net.4.bias": (-1, len(library.experts))}
-    for name, shape in wide.items():
-        columns = router[name].reshape(shape)[:, kept]
-        router[name] = columns.reshape(-1, *columns.shape[2:])
-    return keep_experts(library, kept, router, [renumbered(library.replay(index), kept, len(library.experts)) for index in kept])
-
-
-def renumbered(memory: Tensors, kept: Sequence[int], experts: int) -> Tensors:
-    """Return a replay memory without the coefficients of all experts but those `kept`, which are counted anew."""
-    if not memory.keys() >= PARTS:
-        return memory
-    index, values = memory["index"], memory["coefficient"]
-    dense = np.zeros((*index.shape[:2], experts), np.float32)
-    np.put_along_axis(dense, index.astype(np.int64), values, 2)
-    rest = dense[:, :, kept]
-    chosen = np.argsort(-rest, axis=2, kind="stable")[:, :, : index.shape[2]]
-    return {**memory, "index": chosen.astype(np.int32), "coefficient": np.take_along_axis(rest, chosen, 2)}
+    count = len(library.experts)
+    memories = [renumbered(library.replay(index), kept, count) for index in kept]
+    return keep_experts(library, kept, narrowed(library.router(), kept, count), memories)
 
 
 def _leaving(library: Library, shares: np.ndarray, names: list[str], below: float | None) -> set[int]:
@@ -94,8 +72,7 @@ def _leaving(library: Library, shares: np.ndarray, names: list[str], below: floa
     unknown = [name for name in names if name not in known]
     if unknown:
         raise DmpelError(f"{library.path} has no expert {unknown[0]!r}; it has {', '.join(map(repr, known))}")
-    little = {index for index in range(len(known)) if below is not None and shares[:, index].mean() < below}
-    leaving = little | {known.index(name) for name in names}
+    leaving = under_used(shares, below or 0.0) | {known.index(name) for name in names}
     if len(leaving) == len(known) and known:
         raise DmpelError(f"this would take out all {len(known)} experts; name fewer, or a smaller --below")
     return leaving

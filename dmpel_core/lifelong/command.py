@@ -15,18 +15,20 @@ from dmpel_core.crews import ENGINES
 from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation.evaluate import numbers
 from dmpel_core.experts.library import read_library
-from dmpel_core.lifelong.algorithms import ALGORITHMS
+from dmpel_core.lifelong.algorithms import ALGORITHMS, algorithm_called
 from dmpel_core.lifelong.intervals import METRICS
 from dmpel_core.lifelong.protocol import run_lifelong
 from dmpel_core.lifelong.rollouts import Rollouts
 from dmpel_core.lifelong.settings import KEEP, Options, Plan, Protocol
 from dmpel_core.training.options import add_setting_arguments, settings_of
 from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.skill_routing import CHOICES
 from dmpel_core.training.workers import on_device
 
 OPTIONS = {
     "replay_ratio": "dmpel: share of the sequences kept for coefficient replay (paper: 1.0)",
     "replay_epochs": "dmpel: passes over the replay memories (paper: 10)",
+    "prune_below": "dmpel: after each task take out experts whose mean share of all tasks' coefficients is below this; 0 for none",
     "memory": "er, agem: most sequences of all earlier tasks together",
     "penalty": "ewc: lambda",
     "decay": "ewc: gamma, what is left of older tasks' Fisher information at each new one",
@@ -48,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("library", type=Path, help="library whose backbone is where everything starts; its experts are not used")
     parser.add_argument("--algorithm", choices=ALGORITHMS, nargs="+", default=["dmpel"], help="one after another (default: dmpel)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders that hold SUITE/TASK_demo.hdf5 of every task")
-    parser.add_argument("--suite", default="libero_goal")
-    parser.add_argument("--tasks", type=numbers, default=numbers("0:10"), help="task numbers in the order in which they are learned")
+    parser.add_argument("--suite", nargs="+", default=["libero_goal"], help="several: all tasks of the first, then of the next")
+    parser.add_argument("--tasks", type=numbers, default=numbers("0:10"), help="numbers in each suite, in the order they are learned in")
     parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
     parser.add_argument("--runs", type=Path, default=Path("runs/lifelong"), help="the folders of the runs are below it")
     parser.add_argument("--note", default="", help="tells runs of one algorithm with other options apart, in folder names and reports")
@@ -61,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=LearnSettings.views, help="cached views of each picture: itself and N - 1 changes")
     parser.add_argument("--query", choices=("chunk", "causal"), default=LearnSettings.query, help="dmpel: see `dmpel learn`")
     parser.add_argument("--replay-loss", choices=("sparse", "dense"), default=LearnSettings.replay_loss, help="dmpel: see `dmpel learn`")
+    parser.add_argument("--names", choices=CHOICES, default=LearnSettings.skills, help="dmpel: as `dmpel learn --skills`, for every task")
     parser.add_argument("--states", type=numbers, default=protocol.states, help="stored initial states that are reported (default 40:50)")
     parser.add_argument("--selection-states", type=numbers, default=protocol.selection_states,
                         help="those of learning curves and selection (default 35:40)")  # fmt: skip
@@ -98,13 +101,16 @@ def show(record: Mapping[str, Any], folder: Path) -> None:
 
 def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
     """Return the run of one algorithm that the options ask for."""
-    learn = settings_of(arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss)
+    names = arguments.names if algorithm_called(algorithm).named else LearnSettings.skills
+    learn = settings_of(
+        arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss, skills=names
+    )
     protocol = Protocol(
         arguments.states, arguments.selection_states, arguments.horizon, arguments.curve_points, arguments.keep,
         tuple(name for name in arguments.controls.split(",") if name), arguments.reach, arguments.loss_samples,
     )  # fmt: skip
     options = Options(**{name: getattr(arguments, name) for name in OPTIONS})
-    return Plan(algorithm, arguments.suite, arguments.tasks, learn, options, protocol, arguments.demonstrations, arguments.note)
+    return Plan(algorithm, "+".join(arguments.suite), arguments.tasks, learn, options, protocol, arguments.demonstrations, arguments.note)
 
 
 def task_files(folders: list[Path], plan: Plan) -> list[list[Path]]:
@@ -115,11 +121,12 @@ def task_files(folders: list[Path], plan: Plan) -> list[list[Path]]:
     """
     from dmpel_core.simulation.tasks import load_task
 
-    names = [f"{load_task(plan.suite, number).name}_demo.hdf5" for number in plan.tasks]
-    places = [[path for folder in folders for path in (folder / plan.suite / name, folder / name) if path.exists()] for name in names]
-    missing = [name for name, found in zip(names, places, strict=True) if not found]
+    names = [(suite, f"{load_task(suite, number).name}_demo.hdf5") for suite, number in plan.sequence]
+    places = [[path for folder in folders for path in (folder / suite / name, folder / name) if path.exists()] for suite, name in names]
+    missing = [(suite, name) for (suite, name), found in zip(names, places, strict=True) if not found]
     if missing:
         raise DmpelError(
-            f"no demonstrations of {', '.join(missing)} in {', '.join(map(str, folders))}: `dmpel collect --suite {plan.suite}` makes them"
+            f"no demonstrations of {', '.join(name for _, name in missing)} in {', '.join(map(str, folders))}: "
+            f"`dmpel collect --suite {missing[0][0]}` makes them"
         )
     return places

@@ -21,6 +21,12 @@ def label(record: Record) -> str:
     return f"{record['name']}, seed {record['seed']}"
 
 
+def task_names(record: Record) -> list[str]:
+    """Return what each task is called on an axis: its number, with its suite where there are several."""
+    several = "+" in record["suite"]
+    return [f"{task['suite'].removeprefix('libero_')} {task['number']}" if several else str(task["number"]) for task in record["tasks"]]
+
+
 def success_matrix(record: Record) -> Figure:
     """Draw success on each task (columns) after each one was learned (rows)."""
     matrix, count = record["success_matrix"], len(record["tasks"])
@@ -33,8 +39,9 @@ def success_matrix(record: Record) -> Figure:
     for (place, task), value in np.ndenumerate(values):
         if not np.isnan(value):
             axes.text(task, place, f"{100 * value:.0f}", ha="center", va="center", color="white" if value < 0.6 else "black", fontsize=8)
-    names = [str(task["number"]) for task in record["tasks"]]
-    axes.set(title=f"{label(record)}: success [%]", xlabel="task", ylabel="after learning task", xticks=range(count), xticklabels=names)
+    names = task_names(record)
+    axes.set(title=f"{label(record)}: success [%]", xlabel="task", ylabel="after learning task")
+    axes.set_xticks(range(count), names, rotation=90 if "+" in record["suite"] else 0)
     axes.set_yticks(range(len(matrix)), names if len(matrix) == count else ["all"])
     return figure
 
@@ -42,19 +49,19 @@ def success_matrix(record: Record) -> Figure:
 def learning_curves(records: Sequence[Record]) -> Figure:
     """Draw success while a task is learned: the mean over all tasks with 95 % intervals of its episodes, then a panel for each task."""
     shown = [record for record in records if record["learning_curves"]]
-    numbers = list(dict.fromkeys(task["number"] for record in shown for task in record["tasks"]))
-    columns = min(4, 1 + len(numbers))
-    lines = -(-(1 + len(numbers)) // columns)
+    tasks = list(dict.fromkeys(name for record in shown for name in task_names(record)))
+    columns = min(4, 1 + len(tasks))
+    lines = -(-(1 + len(tasks)) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.4 * lines + 0.6), layout="constrained")
     panels = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
     for place, record in enumerate(shown):
         colour, curves = COLOURS(place % 20), record["learning_curves"]
         _mean_curve(panels[0], record, colour)
-        for task, curve in zip(record["tasks"], curves, strict=True):
-            panels[1 + numbers.index(task["number"])].plot(record["curve_steps"], curve, color=colour, marker=".")
-    for axes, name in zip(panels, ["mean over tasks", *(f"task {number}" for number in numbers)], strict=False):
+        for task, curve in zip(task_names(record), curves, strict=True):
+            panels[1 + tasks.index(task)].plot(record["curve_steps"], curve, color=colour, marker=".")
+    for axes, name in zip(panels, ["mean over tasks", *(f"task {task}" for task in tasks)], strict=False):
         axes.set(title=name, ylim=(-0.03, 1.03), xlabel="step")
-    for axes in panels[1 + len(numbers) :]:
+    for axes in panels[1 + len(tasks) :]:
         axes.set_visible(False)
     _legend(figure)
     return figure
@@ -98,7 +105,9 @@ def routing(record: Record) -> Figure | None:
     for group, (axes, name) in enumerate(zip(axes_list, panels, strict=False)):
         picture = axes.imshow(shares[:, group], vmin=0, vmax=1, cmap="magma", aspect="auto")
         axes.set(title=name, xlabel="expert", ylabel="task played")
-        axes.set_yticks(range(len(shares)), [str(task["number"]) for task in record["tasks"]])
+        axes.set_yticks(range(len(shares)), task_names(record))
+        if record.get("pruned"):  # then experts are called by their tasks
+            axes.set_xticks(range(shares.shape[-1]), [task_names(record)[place] for place in record["experts"]], rotation=90)
     figure.colorbar(picture, ax=list(figure.axes), label="share of ticks")
     figure.suptitle(f"{label(record)}: strongest expert")
     return figure

@@ -9,17 +9,20 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from dmpel_core.experts.manifest import slug
-from dmpel_core.lifelong.figures import forgetting, label, learning_curves, routing, success_matrix
+from dmpel_core.lifelong.figures import forgetting, label, learning_curves, routing, success_matrix, task_names
 from dmpel_core.lifelong.intervals import METRICS
 from dmpel_core.lifelong.summary import Row, rows
+from dmpel_core.lifelong.switching import FIGURES
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; background: #fff }
 table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .7rem; border-bottom: 1px solid #ccc; text-align: right }
-th:first-child, td:first-child { text-align: left } small { color: #666 } img { max-width: 100%; height: auto }
+th:first-child, td:first-child, .tasks td { text-align: left } small { color: #666 } img { max-width: 100%; height: auto }
 .figures { display: flex; flex-wrap: wrap; gap: 1rem }
 """
 HEADS = ("algorithm", "seeds", "tasks", "FWT", "NBT", "AUC", "final success", "trainable", "stored", "minutes")
+SWITCHING = ("own expert first", "switches per episode", "jerk at switches", "jerk elsewhere")
+"""What `FIGURES` are called in a table."""
 
 
 def write_page(records: Sequence[Mapping[str, Any]], folder: Path) -> Path:
@@ -47,6 +50,7 @@ def _suite(suite: str, records: Sequence[Mapping[str, Any]], folder: Path) -> st
         _controls(records),
         "<h3>Forgetting</h3>",
         show(forgetting(records), "forgetting", "Success on all tasks learned so far"),
+        _pruned(records),
     ]
     if any(record["learning_curves"] for record in records):
         parts += ["<h3>Learning curves</h3>", show(learning_curves(records), "learning-curves", "Success while each task is learned")]
@@ -55,7 +59,7 @@ def _suite(suite: str, records: Sequence[Mapping[str, Any]], folder: Path) -> st
     parts.append("</div>")
     drawn = [(record, name, routing(record)) for record, name in named]
     if any(figure for *_, figure in drawn):
-        parts.append("<h3>Routing</h3>")
+        parts += ["<h3>Routing</h3>", _routing(records)]
         parts += [show(figure, f"routing-{name}", f"Routing of {label(record)}") for record, name, figure in drawn if figure]
     return "".join([*parts, _tasks(records[0]), "</section>"])
 
@@ -82,21 +86,54 @@ def _metric(row: Row, name: str) -> str:
 
 def _controls(records: Sequence[Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for record in records for name in record["controls"]))
-    if not names:
+    lines = [(record, [record["success_matrix"][-1], *(record["controls"].get(name) for name in names)]) for record in records]
+    figures = [(record, [sum(rates) / len(rates) if rates else None for rates in line]) for record, line in lines]
+    return "<h3>Controls</h3>" + _sheet("controls", ("as learned", *names), figures, 2) if names else ""
+
+
+def _routing(records: Sequence[Mapping[str, Any]]) -> str:
+    figures = [(record, record["routing_figures"]) for record in records if record.get("routing_figures")]
+    if not figures:
         return ""
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("run", "as learned", *names))
-    body = "".join(f"<tr><td>{escape(label(record))}</td>{_mean(record['success_matrix'][-1])}"
-                   + "".join(_mean(record["controls"].get(name)) for name in names) + "</tr>" for record in records)  # fmt: skip
-    return f'<h3>Controls</h3><table class="controls"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    note = (
+        "<p><small>Share of the first ticks whose strongest expert is the task's own; how often the strongest expert of a module group "
+        "changes; mean jerk of the actions at ticks where one changed, and at all others.</small></p>"
+    )
+    return _sheet("routing", SWITCHING, [(run, [told[name] for name in FIGURES]) for run, told in figures], 4) + note
 
 
-def _mean(rates: Sequence[float] | None) -> str:
-    return "<td>&ndash;</td>" if not rates else f"<td>{sum(rates) / len(rates):.2f}</td>"
+def _pruned(records: Sequence[Mapping[str, Any]]) -> str:
+    lines = [_pruning(record, told) for record in records for told in record.get("pruned", [])]
+    if not lines:
+        return ""
+    heads = ("run", "after task", "experts of tasks", "success before", "success after", "stored before", "stored after")
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
+    return f'<h3>Pruned</h3><table class="pruned"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _pruning(record: Mapping[str, Any], told: Mapping[str, Any]) -> tuple[str, ...]:
+    names, after = task_names(record), told["after"]
+    rates = [f"{sum(row) / len(row):.3f}" for row in (told["success_before"], record["success_matrix"][after])]
+    sizes = [f"{size / 1e6:.1f} MB" for size in (told["stored_bytes_before"], record["stored_bytes_by_task"][after])]
+    return label(record), names[after], ", ".join(names[place] for place in told["experts"]), *rates, *sizes
+
+
+def _sheet(kind: str, heads: Sequence[str], lines: Sequence[tuple[Mapping[str, Any], Sequence[float | None]]], digits: int) -> str:
+    """Return a table with a line of figures for each run."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("run", *heads))
+    cells = [
+        (label(record), "".join("<td>&ndash;</td>" if value is None else f"<td>{value:.{digits}f}</td>" for value in values))
+        for record, values in lines
+    ]
+    body = "".join(f"<tr><td>{escape(name)}</td>{values}</tr>" for name, values in cells)
+    return f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _tasks(record: Mapping[str, Any]) -> str:
-    body = "".join(f"<li value='{task['number']}'>{escape(task['instruction'])}</li>" for task in record["tasks"])
-    return f"<h3>Tasks</h3><ol>{body}</ol>"
+    lines = zip(task_names(record), record["tasks"], strict=True)
+    body = "".join(f"<tr><td>{escape(name)}</td><td>{escape(task['instruction'])}</td></tr>" for name, task in lines)
+    return f'<h3>Tasks</h3><table class="tasks">{body}</table>'
 
 
 def _image(figure: Figure, path: Path, text: str) -> str:

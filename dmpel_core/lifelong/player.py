@@ -1,6 +1,7 @@
 """A student in execution, tick by tick, and what it chose."""
 
 from collections import deque
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from dmpel_core.inference.engine import Tick
 from dmpel_core.inference.ensemble import ChunkEnsemble
 from dmpel_core.inference.torch_engine import frames_of
 from dmpel_core.lifelong.student import Student
+from dmpel_core.lifelong.switching import Episode
 from dmpel_core.observation import Observation
 
 
@@ -25,6 +27,8 @@ class StudentEngine:
     def __init__(self, student: Student) -> None:
         self.student = student
         self.used: list[np.ndarray] = []
+        self._actions: list[np.ndarray] = []
+        self._starts = [0]
         window = student.base.sizes.window
         self._queries: deque[Tensor] = deque(maxlen=window)
         self._tokens: deque[Tensor] = deque(maxlen=window)
@@ -48,7 +52,8 @@ class StudentEngine:
         self._text = base.text.encode(self._words)
 
     def reset(self) -> None:
-        """Forget the observation window and the planned actions."""
+        """Forget the observation window and the planned actions: another episode begins."""
+        self._starts.append(len(self.used))
         self._queries.clear()
         self._tokens.clear()
         self._ensemble.reset()
@@ -66,7 +71,13 @@ class StudentEngine:
         self._tokens.append(policy.tokens(frames, policy.text.encode(self._words, mixture), mixture)[0])
         answer = policy.act(torch.cat(list(self._tokens))[None], mixture)
         self.used.append(coefficients[0].numpy())
-        return Tick(self._ensemble.next(answer.mode()[0, -1].numpy()), self.used[-1], 0)
+        self._actions.append(self._ensemble.next(answer.mode()[0, -1].numpy()))
+        return Tick(self._actions[-1], self.used[-1], 0)
+
+    def episodes(self) -> list[Episode]:
+        """Return the coefficients and the actions of every episode so far."""
+        spans = [slice(first, end) for first, end in pairwise([*self._starts, len(self.used)]) if end > first]
+        return [(np.stack(self.used[span]), np.stack(self._actions[span])) for span in spans]
 
     def catch_up(self) -> None:
         """Do nothing: a tick leaves nothing for later."""

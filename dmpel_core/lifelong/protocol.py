@@ -18,6 +18,7 @@ from dmpel_core.lifelong.stage import Stage, write_json
 from dmpel_core.lifelong.tasks import TaskData, load_task_data
 from dmpel_core.paths import cache_directory
 from dmpel_core.training.datasets import digest
+from dmpel_core.training.skill_routing import phases_for
 from dmpel_core.training.workers import on_processor
 
 
@@ -105,12 +106,14 @@ def check(plan: Plan, files: Sequence[Sequence[Path]]) -> None:
     """Refuse a plan that would waste hours.
 
     Raises:
-        DmpelError: It has no tasks, a task twice, tasks without files, states that select and are reported, or too few points.
+        DmpelError: It has no tasks, a task twice, tasks without files, states that select and are reported, too few points, or
+            demonstrations without the labels that it asks for.
     """
-    tasks, protocol = plan.tasks, plan.protocol
+    tasks, protocol = plan.sequence, plan.protocol
     if not tasks or len(set(tasks)) != len(tasks) or len(files) != len(tasks):
         raise DmpelError(
-            f"tasks {list(tasks)} with {len(files)} sets of demonstrations: expected one set for each task, and each task once"
+            f"tasks {list(plan.tasks)} of {plan.suite} with {len(files)} sets of demonstrations: expected one set for each task, and "
+            "each task once"
         )
     both = sorted(set(protocol.states) & set(protocol.selection_states))
     if both:
@@ -122,3 +125,6 @@ def check(plan: Plan, files: Sequence[Sequence[Path]]) -> None:
             f"{len(protocol.states)} reported states, {len(protocol.selection_states)} of selection and {protocol.curve_points} points "
             "of a learning curve: expected at least one, one and two"
         )
+    if plan.learn.skills in ("true", "shuffled"):
+        for part in files:
+            phases_for(part, plan.demonstrations, plan.learn.skills, plan.learn.seed)  # complains of what is missing

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from dmpel_core.errors import DmpelError
+from dmpel_core.lifelong.ablation import ablation
 from dmpel_core.lifelong.intervals import Counts
 from dmpel_core.lifelong.result import FORMAT
+from dmpel_core.skills.results import keep
 
 KEYS = (
     "algorithm", "name", "suite", "seed", "tasks", "success_matrix", "learning_curves", "curve_steps", "episodes", "selection_episodes",
@@ -23,14 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("runs", type=Path, nargs="+", help="folders of `dmpel lifelong`, or their result.json, or folders of such files")
     parser.add_argument("--output", type=Path, default=Path("runs/report"), help="folder for index.html and the PNGs")
+    parser.add_argument("--results", type=Path, help="keep the ablation over `dmpel lifelong --names` in this JSON file")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and print where it is."""
     from dmpel_core.lifelong.page import write_page  # needs matplotlib
 
-    page = write_page(read_records(arguments.runs), arguments.output)
+    records = read_records(arguments.runs)
+    page = write_page(records, arguments.output)
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
+    if arguments.results:
+        keep(arguments.results, ablation(records))
+        print(f"{arguments.results}: the ablation over names")
     return 0
 
 

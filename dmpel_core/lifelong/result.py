@@ -8,6 +8,7 @@ from dmpel_core.lifelong.algorithms import ALGORITHMS
 from dmpel_core.lifelong.intervals import Counts, intervals
 from dmpel_core.lifelong.scoring import Score
 from dmpel_core.lifelong.settings import Plan
+from dmpel_core.lifelong.switching import own_first, routing_figures
 from dmpel_core.lifelong.tasks import TaskData
 from dmpel_core.training.run import machine, versions
 
@@ -30,7 +31,10 @@ def result(
     """
     joint, protocol = ALGORITHMS[plan.algorithm].joint, plan.protocol
     training = [part["minutes_training"] for part in figures]
-    playing = [part["minutes_curve"] + part["minutes_row"] for part in figures]
+    playing = [part["minutes_curve"] + part["minutes_row"] + part.get("minutes_unpruned", 0.0) for part in figures]
+    experts = figures[-1].get("experts")  # runs of before did not say
+    own = {place: slot for slot, place in enumerate(experts or [])}
+    routing = [own_first(part, own.get(place)) for place, part in enumerate(figures[-1]["routing"])]
     record = {
         "format": FORMAT,
         "algorithm": plan.algorithm,
@@ -38,9 +42,9 @@ def result(
         "suite": plan.suite,
         "seed": plan.learn.seed,
         "tasks": [
-            {"number": number, "instruction": data.instruction, "frames": len(data.timeline),
+            {"suite": suite, "number": number, "instruction": data.instruction, "frames": len(data.timeline),
              "demonstrations": len(data.timeline.lengths), "data": data.digest}
-            for number, data in zip(plan.tasks, tasks, strict=True)
+            for (suite, number), data in zip(plan.sequence, tasks, strict=True)
         ],
         "success_matrix": [part["row"] for part in figures],
         "learning_curves": [] if joint else [part["curve"] for part in figures],
@@ -49,7 +53,10 @@ def result(
         "episodes": len(protocol.states),
         "selection_episodes": len(protocol.selection_states),
         "loss_matrix": [part["losses"] for part in figures],
-        "routing": figures[-1]["routing"],
+        "routing": routing,
+        "routing_figures": routing_figures(routing),
+        "experts": experts,
+        "pruned": [part["pruned"] for part in figures if "pruned" in part],
         "trainable_parameters": figures[-1]["trainable_parameters"],
         "trainable_parameters_by_task": [part["trainable_parameters"] for part in figures],
         "stored_bytes": figures[-1]["stored_bytes"],

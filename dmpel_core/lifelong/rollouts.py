@@ -46,6 +46,7 @@ def play(trial: Trial) -> Score:
 
     from dmpel_core.lifelong.player import StudentEngine, routing
     from dmpel_core.lifelong.student import load_student
+    from dmpel_core.lifelong.switching import switching
     from dmpel_core.simulation.environment import Environment
 
     torch.set_num_threads(1)
@@ -53,7 +54,7 @@ def play(trial: Trial) -> Score:
     task, told = staged(trial.suite, trial.task, trial.told, trial.condition)
     with Environment(task) as environment:
         episodes = [run_episode(environment, engine, told, state, trial.condition, trial.horizon, trial.seed) for state in trial.states]
-    chosen = routing(engine.used) if engine.student.chooser is not None else None
+    chosen = None if engine.student.chooser is None else {**routing(engine.used), **switching(engine.episodes())}
     return Score(tuple(episode.success for episode in episodes), tuple(episode.ticks for episode in episodes), chosen)
 
 

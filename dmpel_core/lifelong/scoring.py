@@ -49,7 +49,8 @@ class Score:
     Attributes:
         successes: For each initial state whether the goal was reached.
         ticks: How long each episode was.
-        routing: See `dmpel_core.lifelong.player.routing`; None for a student with nothing to choose.
+        routing: See `dmpel_core.lifelong.player.routing` and `dmpel_core.lifelong.switching.switching`; None for a student with
+            nothing to choose.
     """
 
     successes: tuple[bool, ...]

@@ -28,6 +28,7 @@ class Options:
         skills: Most skills (lotus).
         segment: Shortest segment of a demonstration [ticks] (lotus).
         old_demonstrations: Demonstrations of each earlier task that stay (lotus).
+        prune_below: After each task experts go whose mean share of all tasks' coefficients is below this (dmpel); 0 for none.
     """
 
     replay_ratio: float = 0.2
@@ -44,6 +45,11 @@ class Options:
     skills: int = 30
     segment: int = 15
     old_demonstrations: int = 10
+    prune_below: float = 0.0
+
+    def record(self) -> dict[str, Any]:
+        """Return the options as a plan keeps them: `prune_below` only where something is pruned, so that runs of before go on."""
+        return {name: value for name, value in asdict(self).items() if name != "prune_below" or value}
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,8 @@ class Plan:
 
     Attributes:
         algorithm: One of `dmpel_core.lifelong.algorithms.ALGORITHMS`.
-        suite: The tasks' suite.
-        tasks: Their numbers in the suite, in the order in which they are learned.
+        suite: The tasks' suite, or several joined by `+`, whose tasks are learned one suite after another.
+        tasks: Their numbers in each suite, in the order in which they are learned.
         learn: Settings of every training, and the seed.
         options: What the algorithm takes.
         protocol: How it is measured.
@@ -105,7 +111,12 @@ class Plan:
         """The algorithm, with the note if there is one."""
         return f"{self.algorithm} {self.note}".strip()
 
+    @property
+    def sequence(self) -> list[tuple[str, int]]:
+        """Suite and number of every task, in the order in which they are learned."""
+        return [(suite, number) for suite in self.suite.split("+") for number in self.tasks]
+
     def record(self) -> dict[str, Any]:
         """Return the plan as the run's JSON keeps it."""
-        plain: dict[str, Any] = json.loads(json.dumps({**asdict(self), "learn": self.learn.record()}))
+        plain: dict[str, Any] = json.loads(json.dumps({**asdict(self), "learn": self.learn.record(), "options": self.options.record()}))
         return plain

@@ -1,4 +1,4 @@
-"""One task of a run: train, select, take in, measure.
+"""One task of a run: train, select, take in, prune, measure.
 
 Every part that is done is a file, and a resumed run begins with the first that is not.
 """
@@ -56,7 +56,7 @@ class Stage:
         """Learn and measure the task, or what of it is left to do, and return its figures."""
         learned = self._once("learned.json", self._learn)
         self.algorithm.restore(load_file(self._state))  # whether it was learned now or before: the very same goes on
-        return {**learned, **self._once("played.json", self._play)}
+        return {**learned, **self._prune(), **self._once("played.json", self._play)}
 
     def _once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return what a file says, having it made first where it is missing."""
@@ -94,6 +94,23 @@ class Stage:
             "peak_bytes": peak_bytes(),
         }
 
+    def _prune(self) -> dict[str, Any]:
+        """Have the algorithm drop what hardly any task uses, once every task has been played with it still there: that tells the cost."""
+        algorithm, slots = self.algorithm, self.algorithm.under_used()
+        if not slots:
+            return {}
+        before = self._once("unpruned.json", self._play_unpruned)
+        made_for = algorithm.slot_tasks() or []
+        told = {"after": self.number, "experts": [made_for[slot] for slot in slots], "success_before": before["row"],
+                "stored_bytes_before": algorithm.stored_bytes(self.tasks)}  # fmt: skip
+        algorithm.drop(slots)
+        return {"pruned": told, "stored_bytes": algorithm.stored_bytes(self.tasks), "minutes_unpruned": before["minutes"]}
+
+    def _play_unpruned(self) -> dict[str, Any]:
+        began = time.monotonic()
+        row = self.book.score(self._row(Condition("normal")))
+        return {"row": [score.rate for score in row], "minutes": (time.monotonic() - began) / 60}
+
     def _play(self) -> dict[str, Any]:
         """Play and measure every task learned so far."""
         began, samples = time.monotonic(), self.plan.protocol.loss_samples
@@ -105,6 +122,7 @@ class Stage:
         return {
             "row": [score.rate for score in row],
             "routing": [score.routing for score in row],
+            "experts": self.algorithm.slot_tasks(),
             "losses": losses,
             "minutes_row": (time.monotonic() - began) / 60,
         }
@@ -169,11 +187,10 @@ class Stage:
         return [self._trial(self.algorithm.student(place), place, states, condition) for place in range(len(self.tasks))]
 
     def _trial(self, student: Student, place: int, states: tuple[int, ...], condition: Condition) -> Trial:
-        numbers, protocol = self.plan.tasks, self.plan.protocol
-        number = numbers[place]
-        other = numbers[(place + 1) % len(numbers)] if len(numbers) > 1 else (number + 1) % 10
+        (suite, number), numbers, protocol = self.plan.sequence[place], self.plan.tasks, self.plan.protocol
+        other = numbers[(numbers.index(number) + 1) % len(numbers)] if len(numbers) > 1 else (number + 1) % 10  # of the same suite
         file, told = save_student(student, self._students), other if condition.wrong else number
-        return Trial(file, self.library, self.plan.suite, number, told, condition, states, protocol.horizon, self.plan.learn.seed)
+        return Trial(file, self.library, suite, number, told, condition, states, protocol.horizon, self.plan.learn.seed)
 
 
 def mean_loss(student: Student, data: TaskData, samples: int, *, looks: bool) -> float:

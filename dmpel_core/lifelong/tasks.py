@@ -39,6 +39,8 @@ class TaskData:
         words: (1, tokens, width), the instruction after the frozen half of the text tower.
         pictures: (frames, cameras, 3, pixels, pixels) uint8, on disk; None unless asked for.
         features: Frozen features, on disk; None unless asked for.
+        files: Where all of it was read from.
+        limit: How many demonstrations of each file; None for all.
     """
 
     instruction: str
@@ -50,6 +52,8 @@ class TaskData:
     words: Tensor
     pictures: np.ndarray | None = None
     features: FeatureSet | None = None
+    files: tuple[Path, ...] = ()
+    limit: int | None = None
 
     @property
     def frames(self) -> np.ndarray:
@@ -109,6 +113,8 @@ def load_task_data(
         words.clone(),
         keep_pictures(demos, policy.sizes, cache / "pictures", name) if pictures else None,
         frozen,
+        tuple(files),
+        limit,
     )
 
 

@@ -25,7 +25,7 @@ from dmpel_core.training.options import add_setting_arguments, settings_of
 from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
-from dmpel_core.training.skill_routing import CHOICES, akin_to, phases_for, pretrain_router
+from dmpel_core.training.skill_routing import CHOICES, started_router
 from dmpel_core.training.workers import on_device, on_processor
 
 
@@ -92,11 +92,8 @@ def learn(
         "demonstrations": str(provenance["demonstrations"]),
         **({"stills": str(provenance["stills"])} if stills else {}),
     }
-    started = None
-    if settings.skills != "none":
-        phases = phases_for(data, limit, settings.skills, settings.seed)
-        akin = akin_to(instruction, library, shuffle=settings.skills == "shuffled", seed=settings.seed)
-        started = pretrain_router(policy, features, phases, akin, memories, settings.seed)
+    known = [expert.instructions[0] for expert in library.experts]
+    started = started_router(policy, features, data, limit, instruction, known, memories, settings)
     factors, router = learn_expert(policy, frozen, features, settings, run, identity, accelerator, started, glances)
     queries, answers = remember(policy, router, features, replay_ratio, settings.seed)
     memory = ReplayMemory.of(queries, policy.text.width, answers, policy.sizes.top_k)

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dmpel_core.data.hdf5 import list_demonstrations
-from dmpel_core.experts.library import Library
 from dmpel_core.experts.replay import ReplayMemory, replay_loss
 from dmpel_core.experts.router import Router
 from dmpel_core.policy.policy import Policy
@@ -23,10 +22,43 @@ from dmpel_core.skills.labels import CORRECTED, TRUE, UNSAID, read_labels
 from dmpel_core.skills.vocabulary import PHASES, SkillError, skill_of
 from dmpel_core.training.expert import plain_queries
 from dmpel_core.training.features import FeatureSet
+from dmpel_core.training.settings import LearnSettings
 
 CHOICES = ("none", "true", "annotated", "shuffled")
 """Which labels pretrain the router: the expert's own, the annotator's, or, as the control, the expert's in random order."""
 STEPS, BATCH, LEARNING_RATE, PHASE_WEIGHT = 400, 64, 1e-3, 0.1
+
+
+def started_router(
+    policy: Policy,
+    data: FeatureSet,
+    files: Sequence[Path],
+    limit: int | None,
+    instruction: str,
+    known: Sequence[str],
+    memories: Sequence[ReplayMemory],
+    settings: LearnSettings,
+) -> Router | None:
+    """Return the router that the training of a new expert starts from; None for a fresh one, as published.
+
+    Args:
+        policy: The frozen backbone.
+        data: The new task's frozen features.
+        files: The demonstrations behind them, with their labels.
+        limit: Only the first demonstrations of each file.
+        instruction: The new task's.
+        known: Those of the old experts' tasks.
+        memories: Coefficient replay of the old tasks.
+        settings: Of the training; `skills` says which labels count.
+
+    Raises:
+        SkillError: True labels are asked for and a file has none.
+    """
+    if settings.skills == "none":
+        return None
+    phases = phases_for(files, limit, settings.skills, settings.seed)
+    akin = akin_to(instruction, known, shuffle=settings.skills == "shuffled", seed=settings.seed)
+    return pretrain_router(policy, data, phases, akin, memories, settings.seed)
 
 
 def phases_for(files: Sequence[Path], limit: int | None, kind: str, seed: int) -> np.ndarray:
@@ -47,7 +79,7 @@ def phases_for(files: Sequence[Path], limit: int | None, kind: str, seed: int) -
         for name, length in list(list_demonstrations(path).items())[:limit]:
             labels = found.get(name) if kind == "annotated" else read_labels(path, name, TRUE)
             if labels is None:
-                raise SkillError(f"{path}: {name} has no phases of the scripted expert; choose --skills annotated")
+                raise SkillError(f"{path}: {name} has no phases of the scripted expert; choose annotated labels")
             corrected = read_labels(path, name, CORRECTED)
             known = labels if corrected is None else np.where(corrected == UNSAID, labels, corrected)
             parts.append(known[-length:])
@@ -92,9 +124,9 @@ def pretrain_router(
     return router
 
 
-def akin_to(instruction: str, library: Library, *, shuffle: bool, seed: int) -> list[bool]:
-    """Return for each expert of a library whether its task has the skill that an instruction asks for; shuffled for the control."""
-    akin = [skill_of(expert.instructions[0]) == skill_of(instruction) for expert in library.experts]
+def akin_to(instruction: str, known: Sequence[str], *, shuffle: bool, seed: int) -> list[bool]:
+    """Return for each known instruction whether it asks for the skill that a new one asks for; shuffled for the control."""
+    akin = [skill_of(other) == skill_of(instruction) for other in known]
     return np.random.default_rng(seed).permutation(akin).tolist() if shuffle else akin
 
 

@@ -4,7 +4,10 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import h5py
+import numpy as np
 import pytest
 import torch
 
@@ -12,10 +15,14 @@ from dmpel_core.experts.library import Library
 from dmpel_core.experts.restore import restore_policy
 from dmpel_core.lifelong.algorithms import algorithm_called
 from dmpel_core.lifelong.algorithms.base import Algorithm
+from dmpel_core.lifelong.player import routing
 from dmpel_core.lifelong.scoring import Score, Trial
 from dmpel_core.lifelong.settings import Options, Plan, Protocol
+from dmpel_core.lifelong.switching import switching
 from dmpel_core.lifelong.tasks import TaskData, load_task_data
 from dmpel_core.policy.policy import Policy
+from dmpel_core.skills.labels import TRUE
+from dmpel_core.skills.vocabulary import PHASES
 from dmpel_core.training.settings import LearnSettings
 from dmpel_core.training.workers import on_processor
 from tests.core.conftest import TINY, write_library, write_noise
@@ -33,6 +40,13 @@ def coins(trials: Sequence[Trial]) -> Iterator[Score]:
         yield Score(tuple(bit % 2 == 0 for bit in bits[: len(trial.states)]), tuple(map(int, bits[: len(trial.states)])))
 
 
+def strolls(trial: Trial) -> dict[str, Any]:
+    """Return what two slots were chosen for in a trial, by what the trial is."""
+    rng = np.random.default_rng(int(trial.key(), 16))
+    episodes = [(rng.random((5, 6, 2)), rng.normal(size=(5, 7))) for _ in trial.states]
+    return {**routing([tick for used, _ in episodes for tick in used]), **switching(episodes)}
+
+
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
     torch.manual_seed(0)
@@ -42,7 +56,17 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Library:
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[list[Path]]:
     folder = tmp_path_factory.mktemp("demonstrations")
-    return [[write_noise(folder / f"{number}.hdf5", sentence, 10 * number)] for number, sentence in enumerate(SENTENCES)]
+    return [[label(write_noise(folder / f"{number}.hdf5", sentence, 10 * number))] for number, sentence in enumerate(SENTENCES)]
+
+
+def label(path: Path) -> Path:
+    """Name the phase of every tick, as the scripted expert does."""
+    with h5py.File(path, "r+") as file:
+        for demonstration in file["data"].values():
+            phases = np.arange(len(demonstration["actions"])) * len(PHASES) // len(demonstration["actions"])
+            demonstration[TRUE] = phases.astype(np.uint8)
+            demonstration[TRUE].attrs["names"] = list(PHASES)
+    return path
 
 
 @pytest.fixture(scope="session")

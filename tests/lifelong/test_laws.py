@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from dmpel_core.lifelong.stage import mean_loss
 from dmpel_core.lifelong.student import Student, load_student, save_student
 from dmpel_core.lifelong.tasks import TaskData
 from dmpel_core.policy.policy import Policy
+from dmpel_core.training import skill_routing
 from dmpel_core.training.optimise import optimise
 from dmpel_core.training.run import Run
 from tests.lifelong.conftest import LEARN, OPTIONS, begun
@@ -41,6 +43,13 @@ class Quiet(Run):
 
 def teach(algorithm: Algorithm, count: int, tasks: list[TaskData], folder: Path) -> Algorithm:
     """Let an algorithm learn the first tasks, as a run does but without playing."""
+    for number in range(count):
+        teach_next(algorithm, number, tasks, folder)
+    return algorithm
+
+
+def teach_next(algorithm: Algorithm, number: int, tasks: list[TaskData], folder: Path) -> None:
+    """Let an algorithm learn one more task."""
 
     def train(lesson, settings, name):  # noqa: ANN001, ANN202
         lesson.policy.train()
@@ -49,11 +58,9 @@ def teach(algorithm: Algorithm, count: int, tasks: list[TaskData], folder: Path)
         optimise(lesson, lesson.parameters_by_name(), settings, run, file, {}, 100, algorithm.accelerator, adjust=algorithm.adjust(lesson))
         lesson.policy.eval()
 
-    for number in range(count):
-        lesson = algorithm.lesson(number, tasks[: number + 1])
-        train(lesson, algorithm.settings, "lesson")
-        algorithm.absorb(lesson, number, tasks[: number + 1], train)
-    return algorithm
+    lesson = algorithm.lesson(number, tasks[: number + 1])
+    train(lesson, algorithm.settings, "lesson")
+    algorithm.absorb(lesson, number, tasks[: number + 1], train)
 
 
 def answers(student: Student, data: TaskData, looks: bool) -> Tensor:
@@ -276,6 +283,13 @@ def test_together_all_tasks_are_drawn_from_with_their_own_instructions(backbone:
         words = tasks[task].words
         assert torch.equal(batch.words[task, : words.shape[1]], words[0])
         assert batch.ends[task] == words.shape[1] - 1
+
+
+def test_each_kind_of_names_has_a_router_start_elsewhere(backbone: Policy, tasks: list[TaskData], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(skill_routing, "STEPS", 2)
+    lessons = [begun("dmpel", backbone, skills=kind).lesson(0, tasks[:1]) for kind in ("none", "true", "annotated", "shuffled")]
+    starts = [next(value for name, value in lesson.parameters_by_name().items() if name.startswith("router.")) for lesson in lessons]
+    assert not any(torch.equal(first, second) for first, second in combinations(starts, 2))
 
 
 def test_the_nearest_key_decides_whatever_its_length() -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from dmpel_core.admission.prune import prune
 from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation import rollout
 from dmpel_core.evaluation.rollout import Condition
@@ -30,12 +32,13 @@ from dmpel_core.observation import Observation
 from dmpel_core.policy.policy import Policy
 from dmpel_core.simulation import environment
 from dmpel_core.simulation import tasks as simulation_tasks
+from dmpel_core.training import skill_routing
 from dmpel_core.training.learn import learn
 from dmpel_core.training.run import Run
 from tests.conftest import ROOT
 from tests.core.test_evaluate import TASK, Notebook
 from tests.lifelong.conftest import OPTIONS, begun, coins
-from tests.lifelong.test_laws import teach
+from tests.lifelong.test_laws import teach, teach_next
 
 
 def seen(number: int) -> Observation:
@@ -43,10 +46,12 @@ def seen(number: int) -> Observation:
     return Observation(*rng.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8), rng.normal(size=7), rng.uniform(0, 0.04, 2))
 
 
+@pytest.mark.parametrize("names", ["none", "annotated", "shuffled"])
 def test_a_run_learns_what_dmpel_learn_does_and_plays_as_its_library(
-    library: Library, files: list[list[Path]], backbone: Policy, tasks: list[TaskData], tmp_path: Path
+    names: str, library: Library, files: list, backbone: Policy, tasks: list[TaskData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    algorithm = teach(begun("dmpel", backbone, learning_rate=0.05), 2, tasks, tmp_path)
+    monkeypatch.setattr(skill_routing, "STEPS", 3)
+    algorithm = teach(begun("dmpel", backbone, learning_rate=0.05, skills=names), 2, tasks, tmp_path)
     algorithm.finish(tmp_path, library, tasks[:2])
     mine = read_library(tmp_path / "library")
     theirs = read_library(shutil.copytree(library.path, tmp_path / "theirs"))
@@ -67,6 +72,32 @@ def test_a_run_learns_what_dmpel_learn_does_and_plays_as_its_library(
     before = (tmp_path / "library" / "manifest.json").read_bytes()
     algorithm.finish(tmp_path, library, tasks[:2])
     assert (tmp_path / "library" / "manifest.json").read_bytes() == before, "finishing twice adds nothing"
+
+
+def test_a_run_that_prunes_learns_on_as_a_pruned_library_does(
+    library: Library, files: list[list[Path]], backbone: Policy, tasks: list[TaskData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(skill_routing, "STEPS", 3)
+    options = replace(OPTIONS, prune_below=0.99)
+    algorithm = teach(begun("dmpel", backbone, options, learning_rate=0.05, skills="annotated"), 2, tasks, tmp_path / "two")
+    assert algorithm.under_used() == [0], "the newest stays, however little it is used"
+    algorithm.drop([0])
+    teach_next(algorithm, 2, tasks, tmp_path / "third")
+    again = begun("dmpel", backbone, options)
+    again.restore(algorithm.tensors())
+    assert again.slot_tasks() == [1, 2]
+    again.finish(tmp_path, library, tasks)
+    mine, theirs = read_library(tmp_path / "library"), read_library(shutil.copytree(library.path, tmp_path / "theirs"))
+    for number in range(3):
+        run = Run(tmp_path / f"learn-{number}", "learn")
+        theirs = learn(theirs, files[number], algorithm.settings, run, OPTIONS.replay_ratio, OPTIONS.replay_epochs)
+        theirs = prune(theirs, [1]) if number == 1 else theirs
+    assert [expert.name for expert in mine.experts] == [expert.name for expert in theirs.experts]
+    pairs = [(mine.router(), theirs.router())]
+    pairs += [
+        pair for place in range(2) for pair in ((mine.factors(place), theirs.factors(place)), (mine.replay(place), theirs.replay(place)))
+    ]
+    assert all(np.array_equal(first[name], second[name]) for first, second in pairs for name in second)
 
 
 @pytest.mark.parametrize("name", ["frozen", "iscil", "lotus"])
@@ -109,6 +140,9 @@ def test_a_trial_is_played_from_its_file(
     assert score.ticks == (3, 3)
     assert score.routing is not None
     assert score.routing["share"] == [[1.0]] * 6
+    assert score.routing["first"] == [[0] * 6] * 2
+    assert score.routing["switches"] == [0] * 6
+    assert score.routing["jerk_ticks"] == [0, 2], "the third ticks of both episodes"
     alone = StudentEngine(load_student(path, backbone))
     alone.set_instruction(TASK.instruction)
     alone.reset()
@@ -198,6 +232,30 @@ def test_the_command_runs_a_plan_and_says_what_came_of_it(
     assert record["controls"].keys() == {"blank", "wide_blank"}
     with pytest.raises(DmpelError, match=r"no demonstrations of task4_demo\.hdf5.*dmpel collect --suite libero_goal"):
         command.run(parser.parse_args([*given, "--tasks", "4"]))
+
+
+def test_only_what_has_a_router_is_told_names() -> None:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    plain, named = (parser.parse_args(["library", "--data", "data", "--names", kind]) for kind in ("none", "true"))
+    assert [command.plan_of(named, name).record()["learn"].get("skills") for name in ("dmpel", "lotus")] == ["true", None]
+    assert "skills" not in command.plan_of(plain, "dmpel").record()["learn"], "runs made before names go on"
+
+
+def test_files_are_those_of_each_suite_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulation_tasks, "load_task", lambda suite, index: SimpleNamespace(name=f"{suite[-4:]}{index}"))
+    suites = ["libero_goal", "libero_spatial"]
+    made = [tmp_path / suite / f"{suite[-4:]}{number}_demo.hdf5" for suite in suites for number in (2, 1)]
+    for path in made:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    plan = command.plan_of(parser.parse_args(["x", "--data", "x", "--suite", *suites, "--tasks", "2,1"]), "dmpel")
+    assert command.task_files([tmp_path], plan) == [[path] for path in made]
+    made[2].unlink()
+    with pytest.raises(DmpelError, match=r"tial2_demo\.hdf5.*collect --suite libero_spatial"):
+        command.task_files([tmp_path], plan)
 
 
 PLAYING = """

@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.experts.library import Library
+from dmpel_core.experts.library import Library, read_library
 from dmpel_core.lifelong.algorithms import ALGORITHMS
 from dmpel_core.lifelong.protocol import run_lifelong
 from dmpel_core.lifelong.result import TIMES
 from dmpel_core.lifelong.scoring import Score, Trial
 from dmpel_core.lifelong.settings import Plan
+from dmpel_core.skills.vocabulary import SkillError
 from dmpel_core.training.run import Run
 from tests.conftest import ROOT
-from tests.lifelong.conftest import PROTOCOL, coins, plan
+from tests.core.conftest import write_noise
+from tests.lifelong.conftest import OPTIONS, PROTOCOL, coins, plan, strolls
 
 
 def lasting(record: dict) -> dict:
@@ -29,9 +31,14 @@ def short(name: str, count: int = 2, **learn: object) -> Plan:
     return replace(plan(name, **learn), tasks=(4, 7, 8)[:count])
 
 
-def documented() -> set[str]:
-    """Return the keys that the page about lifelong runs explains."""
-    page = (ROOT / "docs" / "lifelong.md").read_text(encoding="utf-8").split("## The record")[1].split("\n## ")[0]
+def pruning(name: str, below: float) -> Plan:
+    """Return a plan of two tasks that takes out the expert of the first after the second, or nothing where `below` is 0."""
+    return replace(short(name), options=replace(OPTIONS, prune_below=below))
+
+
+def documented(section: str = "The record") -> set[str]:
+    """Return the keys that a section of the page about lifelong runs explains."""
+    page = (ROOT / "docs" / "lifelong.md").read_text(encoding="utf-8").split(f"## {section}")[1].split("\n## ")[0]
     return {key for line in page.splitlines() if line.startswith("| `") for key in re.findall("`([a-z_]+)`", line.split("|")[1])}
 
 
@@ -70,17 +77,17 @@ class Fuse:
             raise KilledError
 
     def score(self, trials: Sequence[Trial]) -> Iterator[Score]:
-        for score in coins(trials):
+        for trial, score in zip(trials, coins(trials), strict=True):
             self.burn()
-            yield score
+            yield replace(score, routing=strolls(trial))
 
 
-@pytest.mark.parametrize("name", ["dmpel", "packnet"])
+@pytest.mark.parametrize(("name", "below"), [("dmpel", 0.99), ("packnet", 0.0)])
 def test_a_run_killed_again_and_again_ends_with_the_same_record(
-    name: str, library: Library, files: list[list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, below: float, library: Library, files: list[list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dmpel_core.lifelong.stage.CHECKPOINT_EVERY", 1)
-    unbroken, fuse = Fuse(float("inf")), Fuse(float("inf"))
+    unbroken, fuse, wanted_plan = Fuse(float("inf")), Fuse(float("inf")), pruning(name, below)
     steps = Run.steps
 
     def fused(self: Run, done: int, total: int) -> Iterator:
@@ -89,16 +96,20 @@ def test_a_run_killed_again_and_again_ends_with_the_same_record(
             yield step
 
     monkeypatch.setattr(Run, "steps", fused)
-    wanted = run_lifelong(short(name), library, files[:2], tmp_path / "one", unbroken.score)
+    wanted = run_lifelong(wanted_plan, library, files[:2], tmp_path / "one", unbroken.score)
     deaths = 0
     for left in (1, 2, 1, 3, 2, float("inf")):
         fuse.left = left
         try:
-            found = run_lifelong(short(name), library, files[:2], tmp_path / "two", fuse.score)
+            found = run_lifelong(wanted_plan, library, files[:2], tmp_path / "two", fuse.score)
         except KilledError:
             deaths += 1
     assert deaths == 5
     assert lasting(found) == lasting(wanted)
+    assert all(told.keys() == documented("What is told of routing") for told in wanted["routing"])
+    assert wanted["routing_figures"]["switches_per_episode"] > 0
+    assert (wanted["routing_figures"]["accuracy_at_start"] is None) == (name == "packnet"), "whose slots are whole policies"
+    assert [told["experts"] for told in wanted["pruned"]] == ([[0]] if below else [])
     assert not [path for path in (tmp_path / "two").rglob("*") if path.name.startswith("weights-") or path.suffix == ".checkpoint"]
 
 
@@ -106,6 +117,52 @@ def test_a_run_of_another_plan_is_not_taken_up(library: Library, files: list[lis
     run_lifelong(short("frozen", 1), library, files[:1], tmp_path, coins)
     with pytest.raises(DmpelError, match=r"plan\.learn\.steps.*remove it or use another --runs"):
         run_lifelong(short("frozen", 1, steps=3), library, files[:1], tmp_path, coins)
+
+
+def test_suites_are_learned_one_after_another_and_each_task_is_played_in_its_own(
+    library: Library, files: list[list[Path]], tmp_path: Path
+) -> None:
+    played: list[Trial] = []
+
+    def scorer(trials: Sequence[Trial]) -> Iterator[Score]:
+        played.extend(trials)
+        return coins(trials)
+
+    several = replace(plan("frozen"), suite="libero_spatial+libero_goal", tasks=(7, 4), protocol=replace(PROTOCOL, controls=("wrong",)))
+    record = run_lifelong(several, library, [*files, files[0]], tmp_path, scorer)
+    wanted = [("libero_spatial", 7), ("libero_spatial", 4), ("libero_goal", 7), ("libero_goal", 4)]
+    assert [(task["suite"], task["number"]) for task in record["tasks"]] == wanted
+    assert record["suite"] == record["configuration"]["suite"] == "libero_spatial+libero_goal"
+    wrong = [(trial.suite, trial.task, trial.told) for trial in played if trial.condition.wrong]
+    assert wrong == [(suite, number, 11 - number) for suite, number in wanted], "the other task's instruction, of the same suite"
+    assert all(trial.told == trial.task for trial in played if not trial.condition.wrong)
+    assert [(trial.suite, trial.task) for trial in played if trial.states == PROTOCOL.states and not trial.condition.wrong] == [
+        wanted[task] for row in range(4) for task in range(row + 1)
+    ]
+
+
+def test_a_task_whose_expert_has_gone_is_still_played_and_counted(library: Library, files: list[list[Path]], tmp_path: Path) -> None:
+    whole, pruned = (run_lifelong(pruning("dmpel", below), library, files[:2], tmp_path / f"{below}", coins) for below in (0.0, 0.99))
+    assert [len(row) for row in pruned["success_matrix"]] == [1, 2]
+    (told,) = pruned["pruned"]
+    assert (told["after"], told["experts"], pruned["experts"], whole["experts"]) == (1, [0], [1], [0, 1])
+    assert told["success_before"] == whole["success_matrix"][1], "what it costs is told by the same row of a run that keeps all"
+    assert told["stored_bytes_before"] == whole["stored_bytes"] > pruned["stored_bytes"]
+    assert [expert.name for expert in read_library(tmp_path / "0.99" / "library").experts] == [pruned["tasks"][1]["instruction"]]
+    assert "prune_below" not in whole["configuration"]["options"], "runs made before pruning go on"
+
+
+def test_a_suite_given_twice_is_refused(library: Library, files: list[list[Path]], tmp_path: Path) -> None:
+    twice = replace(plan("frozen"), suite="libero_goal+libero_goal", tasks=(4,))
+    with pytest.raises(DmpelError, match="each task once"):
+        run_lifelong(twice, library, files[:2], tmp_path, coins)
+
+
+def test_labels_that_are_missing_are_missed_before_anything_is_learned(library: Library, files: list, tmp_path: Path) -> None:
+    nameless = write_noise(tmp_path / "noise.hdf5", "turn on the stove", 0)
+    with pytest.raises(SkillError, match=r"noise.*no phases of the scripted expert"):
+        run_lifelong(short("dmpel", skills="shuffled"), library, [files[0], [nameless]], tmp_path / "run", coins)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.lifelong import peak, report
+from dmpel_core.lifelong import figures, peak, report
 from dmpel_core.lifelong.intervals import Counts, draws, intervals
 from dmpel_core.lifelong.player import routing
 from dmpel_core.lifelong.result import figures_of
@@ -38,6 +38,8 @@ def record(algorithm: str, seed: int = 0, **changes: Any) -> dict[str, Any]:
 
 
 ROUTES = [routing([np.eye(3)[[0, 0, 0, 1, 1, 2]]]), routing([np.full((6, 3), 0.5)])]
+
+FIGURES = {"accuracy_at_start": 0.75, "switches_per_episode": 2.0, "jerk_at_switches": 0.3, "jerk_elsewhere": None}
 
 
 def write(folder: Path, *records: dict[str, Any]) -> list[Path]:
@@ -92,10 +94,12 @@ def made(folder: Path, places: list[Path]) -> Page:
 
 
 def test_the_page_shows_every_run_and_needs_nothing_beside_it(tmp_path: Path) -> None:
-    runs = write(tmp_path, record("dmpel", routing=ROUTES), record("sequential"), record("multitask"))
+    runs = write(tmp_path, record("dmpel", routing=ROUTES, routing_figures=FIGURES), record("sequential"), record("multitask"))
     page = made(tmp_path / "report", runs)
     assert page.fetched == []
     names = {"Success on all tasks learned so far", "Success while each task is learned", "Routing of dmpel, seed 0"}
+    told = next(row for row in page.rows if row[0].strip() == "dmpel, seed 0" and len(row) == 5)
+    assert [cell.strip() for cell in told[1:]] == ["0.7500", "2.0000", "0.3000", "\N{EN DASH}"]
     names |= {f"Success matrix of {name}, seed 0" for name in ("dmpel", "sequential", "multitask")}
     assert page.pictures.keys() == names
     for name, content in page.pictures.items():
@@ -114,6 +118,25 @@ def test_instructions_cannot_break_the_page(tmp_path: Path) -> None:
     page = made(tmp_path / "report", write(tmp_path, record("dmpel")))
     assert "put it on &lt;3&gt;" in (tmp_path / "report" / "index.html").read_text()
     assert len(page.pictures) == 3
+
+
+def test_tasks_of_several_suites_are_told_apart(tmp_path: Path) -> None:
+    tasks = [{**TASKS[0], "suite": suite} for suite in ("libero_spatial", "libero_goal")]
+    several = record("dmpel", suite="libero_spatial+libero_goal", tasks=tasks)
+    titles = [axes.get_title() for axes in figures.learning_curves([several]).axes]
+    assert titles == ["mean over tasks", "task spatial 3", "task goal 3"]
+    page = made(tmp_path / "report", write(tmp_path, several))
+    assert [row[0].strip() for row in page.rows[-2:]] == ["spatial 3", "goal 3"]
+
+
+def test_what_was_pruned_stands_beside_what_it_cost(tmp_path: Path) -> None:
+    told = {"after": 1, "experts": [0], "success_before": [0.75, 1.0], "stored_bytes_before": 3000000}
+    two = [routing([np.eye(2)[[0] * 6]])] * 2
+    page = made(tmp_path / "report", write(tmp_path, record(
+        "dmpel", pruned=[told], routing=two, experts=[1, 0], stored_bytes_by_task=[3000000, 2000000])))  # fmt: skip
+    line = next(row for row in page.rows if "after task" in row[1])
+    cells = page.rows[page.rows.index(line) + 1]
+    assert [cell.strip() for cell in cells] == ["dmpel, seed 0", "5", "3", "0.875", "0.750", "3.0 MB", "2.0 MB"]
 
 
 def test_several_seeds_are_one_row_with_a_narrower_interval() -> None:

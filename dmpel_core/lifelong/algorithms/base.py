@@ -52,6 +52,8 @@ class Algorithm(ABC):
     """Whether it trains the image tower's trunk and so needs pictures; the others share cached features."""
     joint: ClassVar[bool] = False
     """Whether it learns all tasks at once."""
+    named: ClassVar[bool] = False
+    """Whether its routers may be pretrained on names, see `dmpel_core.training.skill_routing`."""
 
     def __init__(self, policy: Policy, settings: LearnSettings, options: Options, accelerator: Accelerator) -> None:
         self.policy, self.options, self.accelerator = policy, options, accelerator
@@ -76,6 +78,18 @@ class Algorithm(ABC):
     @abstractmethod
     def student(self, task: int) -> Student:
         """Return what plays a task now. Only algorithms that are told which task it is depend on `task`."""
+
+    def slot_tasks(self) -> list[int] | None:
+        """Return for each slot of a student the place of the task that it was made for; None where slots are not made for tasks."""
+        return None
+
+    def under_used(self) -> list[int]:
+        """Return the slots that hardly any task uses and that the options want gone."""
+        return []
+
+    def drop(self, slots: Sequence[int]) -> None:
+        """Go on without the slots that `under_used` named."""
+        raise NotImplementedError(f"{self.name} cannot go on without slots {list(slots)}")
 
     @abstractmethod
     def tensors(self) -> dict[str, Tensor]:

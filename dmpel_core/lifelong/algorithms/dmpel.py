@@ -9,38 +9,48 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dmpel_core.experts.library import Library, NewExpert, add_experts, create_library, read_library
 from dmpel_core.experts.replay import ReplayMemory
 from dmpel_core.experts.router import Router
+from dmpel_core.experts.usage import narrowed, renumbered, share_of, under_used
 from dmpel_core.lifelong.algorithms.base import Algorithm, Optimise, Teachable, copied, numbered, with_numbers
 from dmpel_core.lifelong.choosers import Routed
 from dmpel_core.lifelong.student import Slot, Student
 from dmpel_core.lifelong.tasks import TaskData
 from dmpel_core.training.expert import ExpertLosses, remember
 from dmpel_core.training.recall import recall
+from dmpel_core.training.skill_routing import started_router
 
 
 class Dmpel(Algorithm):
-    """Experts, replay memories and the router of now."""
+    """Experts, replay memories and the router of now.
+
+    Attributes:
+        places: For each expert the place in the sequence of the task that it was made for.
+    """
 
     name = "dmpel"
     looks = False
+    named = True
 
     def __init__(self, *given: object, **named: object) -> None:
         super().__init__(*given, **named)  # type: ignore[arg-type]
         self.experts: list[dict[str, Tensor]] = []
         self.memories: list[ReplayMemory] = []
+        self.places: list[int] = []
         self.router: Router | None = None
 
     def lesson(self, task: int, tasks: Sequence[TaskData]) -> Teachable:
         """See `Algorithm`."""
-        features = tasks[task].features
-        assert features is not None
+        data, known = tasks[task], [tasks[place].instruction for place in self.places]
+        assert data.features is not None
+        started = started_router(self.policy, data.features, data.files, data.limit, data.instruction, known, self.memories, self.settings)
         torch.manual_seed(self.settings.seed)  # as `dmpel learn` does, which so learns the same
-        return ExpertLosses(self.policy, self.experts, features, self.settings, self.accelerator)
+        return ExpertLosses(self.policy, self.experts, data.features, self.settings, self.accelerator, started)
 
     def absorb(self, lesson: Teachable, task: int, tasks: Sequence[TaskData], optimise: Optimise) -> None:  # noqa: ARG002
         """Keep the expert, store its coefficients, and train the router on those of all tasks."""
@@ -48,10 +58,11 @@ class Dmpel(Algorithm):
         assert features is not None
         self.policy.cpu()
         self.experts.append(copied(taught.factors))
+        self.places.append(task)
         router = taught.router.requires_grad_(False).eval().cpu()
         queries, answers = remember(self.policy, router, features, self.options.replay_ratio, self.settings.seed)
         self.memories.append(ReplayMemory.of(queries, self.policy.text.width, answers, self.policy.sizes.top_k))
-        if task:
+        if len(self.memories) > 1:
             dense = self.settings.replay_loss == "dense"
             router, _ = recall(router, self.memories, self.options.replay_epochs, self.settings.seed, dense=dense)
         self.router = router
@@ -68,16 +79,38 @@ class Dmpel(Algorithm):
         assert self.router is not None
         return self._student(self.experts, self.router)
 
+    def slot_tasks(self) -> list[int]:
+        """See `Algorithm`."""
+        return list(self.places)
+
+    def under_used(self) -> list[int]:
+        """See `Algorithm`. As `dmpel prune --below` does, but the newest stays: no other task could have used it yet."""
+        shares = np.array([share_of(memory.tensors(), len(self.experts)) for memory in self.memories])
+        return sorted(under_used(shares, self.options.prune_below) - {len(self.experts) - 1})
+
+    def drop(self, slots: Sequence[int]) -> None:
+        """See `Algorithm`. Their replay memories go with them, as in `dmpel prune`."""
+        assert self.router is not None
+        count = len(self.experts)
+        kept = [slot for slot in range(count) if slot not in slots]
+        router = narrowed({name: value.numpy() for name, value in self.router.state_dict().items()}, kept, count)
+        self.experts, self.places = [self.experts[slot] for slot in kept], [self.places[slot] for slot in kept]
+        self.memories = [ReplayMemory(**renumbered(self.memories[slot].tensors(), kept, count)) for slot in kept]
+        self.router = self._empty_router(len(kept))
+        self.router.load_state_dict({name: torch.from_numpy(value) for name, value in router.items()})
+
     def tensors(self) -> dict[str, Tensor]:
         """See `Algorithm`."""
         assert self.router is not None
         memories = [{name: torch.from_numpy(value) for name, value in memory.tensors().items()} for memory in self.memories]
         router = {f"router.{name}": value for name, value in self.router.state_dict().items()}
-        return {**with_numbers(self.experts, "expert"), **with_numbers(memories, "replay"), **router}
+        places = {"places": torch.tensor(self.places)}
+        return {**with_numbers(self.experts, "expert"), **with_numbers(memories, "replay"), **router, **places}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """See `Algorithm`."""
         self.experts = numbered(tensors, "expert")
+        self.places = tensors["places"].tolist() if "places" in tensors else list(range(len(self.experts)))
         self.memories = [ReplayMemory(**{name: value.numpy() for name, value in part.items()}) for part in numbered(tensors, "replay")]
         self.router = self._empty_router(len(self.experts))
         self.router.load_state_dict({name.removeprefix("router."): value for name, value in tensors.items() if name.startswith("router.")})
@@ -92,20 +125,20 @@ class Dmpel(Algorithm):
         kept = {**self.settings.record(), "replay_ratio": self.options.replay_ratio, "replay_epochs": self.options.replay_epochs}
         experts = [
             NewExpert(
-                data.instruction,
-                (data.instruction,),
-                data.instruction.split()[0],
+                tasks[place].instruction,
+                (tasks[place].instruction,),
+                tasks[place].instruction.split()[0],
                 {name: value.numpy() for name, value in factors.items()},
                 memory.tensors(),
                 {
-                    "dataset": data.digest,
-                    "demonstrations": len(data.timeline.lengths),
+                    "dataset": tasks[place].digest,
+                    "demonstrations": len(tasks[place].timeline.lengths),
                     "seed": self.settings.seed,
                     "settings": kept,
                     "metrics": {},
                 },
             )
-            for data, factors, memory in zip(tasks, self.experts, self.memories, strict=True)
+            for place, factors, memory in zip(self.places, self.experts, self.memories, strict=True)
         ]
         add_experts(grown, experts, {name: value.numpy() for name, value in self.router.state_dict().items()})
 

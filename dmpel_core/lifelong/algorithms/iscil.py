@@ -78,6 +78,10 @@ class IsCiL(TailOracle):
         """See `Algorithm`."""
         return Student(self.policy, self.slots, self._chooser())
 
+    def slot_tasks(self) -> list[int]:
+        """See `Algorithm`."""
+        return list(range(len(self.slots)))
+
     def tensors(self) -> dict[str, Tensor]:
         """See `Algorithm`."""
         return {**super().tensors(), **{f"prototypes.{number}": value for number, value in enumerate(self.prototypes)}}
