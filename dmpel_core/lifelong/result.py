@@ -32,7 +32,7 @@ def result(
     joint, protocol = ALGORITHMS[plan.algorithm].joint, plan.protocol
     training = [part["minutes_training"] for part in figures]
     playing = [part["minutes_curve"] + part["minutes_row"] + part.get("minutes_unpruned", 0.0) for part in figures]
-    experts = figures[-1].get("experts")  # runs of before did not say
+    experts = figures[-1]["experts"]
     own = {place: slot for slot, place in enumerate(experts or [])}
     routing = [own_first(part, own.get(place)) for place, part in enumerate(figures[-1]["routing"])]
     record = {

@@ -47,10 +47,6 @@ class Options:
     old_demonstrations: int = 10
     prune_below: float = 0.0
 
-    def record(self) -> dict[str, Any]:
-        """Return the options as a plan keeps them: `prune_below` only where something is pruned, so that runs of before go on."""
-        return {name: value for name, value in asdict(self).items() if name != "prune_below" or value}
-
 
 @dataclass(frozen=True)
 class Protocol:
@@ -118,5 +114,5 @@ class Plan:
 
     def record(self) -> dict[str, Any]:
         """Return the plan as the run's JSON keeps it."""
-        plain: dict[str, Any] = json.loads(json.dumps({**asdict(self), "learn": self.learn.record(), "options": self.options.record()}))
+        plain: dict[str, Any] = json.loads(json.dumps({**asdict(self), "learn": self.learn.record()}))
         return plain

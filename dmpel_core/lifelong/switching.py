@@ -46,8 +46,8 @@ def own_first(routing: dict[str, Any] | None, own: int | None) -> dict[str, Any]
         routing: Of one task's episodes; None where nothing is chosen.
         own: The slot that was made for the task, if slots are made for tasks and it is still there.
     """
-    if routing is None or "first" not in routing:
-        return routing  # nothing was chosen, or it was played by a version that did not tell
+    if routing is None:
+        return None
     right = None if own is None else np.round((np.array(routing["first"]) == own).mean(0), 4).tolist()
     return {**routing, "first": right}
 
@@ -58,8 +58,8 @@ def routing_figures(tasks: Sequence[Mapping[str, Any] | None]) -> dict[str, floa
     Accuracy and switches are means over tasks and module groups, a task without an own slot having no accuracy; jerks are means over
     ticks.
     """
-    known = [task for task in tasks if task is not None and "switches" in task]
-    if not known or len(known) != len(tasks):
+    known = [task for task in tasks if task is not None]
+    if not known:
         return None
     right = [task["first"] for task in known if task["first"] is not None]
     means = _mean(np.array(right)), _mean(np.array([task["switches"] for task in known]))

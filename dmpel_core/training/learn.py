@@ -21,7 +21,7 @@ from dmpel_core.policy.policy import Policy
 from dmpel_core.training.datasets import demonstration_files, digest, load_task
 from dmpel_core.training.expert import learn_expert, remember
 from dmpel_core.training.features import FeatureSet, feature_set
-from dmpel_core.training.options import add_setting_arguments, settings_of
+from dmpel_core.training.options import add_setting_arguments, add_stills_arguments, settings_of, stills_of
 from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
@@ -165,6 +165,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="LIBERO-layout HDF5 files of the task")
     parser.add_argument("--run", type=Path, help="folder of checkpoint, TensorBoard log and summary (default: runs/learn/TASK)")
     add_setting_arguments(parser, own)
+    add_stills_arguments(parser)
     parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
     parser.add_argument("--views", type=int, default=own.views, help="cached views of each picture: itself and N - 1 random changes")
     parser.add_argument("--query", choices=("chunk", "causal"), default=own.query,
@@ -183,7 +184,7 @@ def run(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(arguments.threads)
     library = read_library(arguments.library)
     own = {name: getattr(arguments, name) for name in ("views", "query", "replay_loss", "skills")}
-    settings = settings_of(arguments, LearnSettings, **own)
+    settings = settings_of(arguments, LearnSettings, stills=stills_of(arguments), **own)
     accelerator = on_device(settings.precision)
     log = Run(arguments.run or Path("runs/learn") / arguments.data[0].stem, "learn", shown=accelerator.is_main_process)
     grown = learn(

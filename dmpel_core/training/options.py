@@ -38,12 +38,20 @@ def add_setting_arguments(parser: argparse.ArgumentParser, own: ImitationSetting
         "--precision", choices=CHOICES["precision"], default=own.precision, help="bf16 and fp16 need CUDA; the router stays fp32"
     )
     parser.add_argument("--compile", action="store_true", dest="compiled", help="compile the network with torch.compile, for long runs")
+    parser.add_argument("--threads", type=int, default=2, help="processor threads; results depend on it in the last digits")
+
+
+def add_stills_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of commands that learn from still pictures too."""
     parser.add_argument("--stills", type=Path, nargs="+", default=[], help="files of still pictures, or folders with such files")
     parser.add_argument("--stills-batch", type=int, default=80, help="still pictures in a step of one process, where there are some")
-    parser.add_argument("--threads", type=int, default=2, help="processor threads; results depend on it in the last digits")
+
+
+def stills_of(arguments: argparse.Namespace) -> int:
+    """Return how many still pictures a step has: none where none are given."""
+    return int(arguments.stills_batch) if arguments.stills else 0
 
 
 def settings_of(arguments: argparse.Namespace, kind: type[_Settings], **others: object) -> _Settings:
     """Return the settings that the options ask for."""
-    stills = arguments.stills_batch if arguments.stills else 0
-    return kind(**{name: getattr(arguments, name) for name in (*NUMBERS, *CHOICES, "compiled")}, stills=stills, **others)  # type: ignore[arg-type]
+    return kind(**{name: getattr(arguments, name) for name in (*NUMBERS, *CHOICES, "compiled")}, **others)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ from dmpel_core.training.foresight import foresight
 from dmpel_core.training.interface import OBSERVATION, library_modules
 from dmpel_core.training.losses import imitation_loss, waypoint_loss
 from dmpel_core.training.optimise import optimise
-from dmpel_core.training.options import add_setting_arguments, settings_of
+from dmpel_core.training.options import add_setting_arguments, add_stills_arguments, settings_of, stills_of
 from dmpel_core.training.pictures import PictureSet, StillSet
 from dmpel_core.training.run import Run
 from dmpel_core.training.schedule import chance_for, shape_for
@@ -170,6 +170,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--clip-weights", help=f"where clip-vit-b16 starts from: name on the hub of transformers, or folder (default: {TRANSFORMERS_NAME})"
     )
     add_setting_arguments(parser, PretrainSettings(0, 6000, 16))
+    add_stills_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -181,7 +182,7 @@ def run(arguments: argparse.Namespace) -> int:
     clip = None if sizes.vision is None else arguments.clip_weights or TRANSFORMERS_NAME
     files, still_files = demonstration_files(arguments.data), demonstration_files(arguments.stills)
     refuse_existing(arguments.output)
-    settings = settings_of(arguments, PretrainSettings, held_out=arguments.held_out)
+    settings = settings_of(arguments, PretrainSettings, held_out=arguments.held_out, stills=stills_of(arguments))
     accelerator = on_device(settings.precision)
     log = Run(arguments.run, "pretrain", shown=accelerator.is_main_process)
     data = PictureSet(load_all(files), sizes, settings.held_out)

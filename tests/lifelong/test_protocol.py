@@ -149,7 +149,6 @@ def test_a_task_whose_expert_has_gone_is_still_played_and_counted(library: Libra
     assert told["success_before"] == whole["success_matrix"][1], "what it costs is told by the same row of a run that keeps all"
     assert told["stored_bytes_before"] == whole["stored_bytes"] > pruned["stored_bytes"]
     assert [expert.name for expert in read_library(tmp_path / "0.99" / "library").experts] == [pruned["tasks"][1]["instruction"]]
-    assert "prune_below" not in whole["configuration"]["options"], "runs made before pruning go on"
 
 
 def test_a_suite_given_twice_is_refused(library: Library, files: list[list[Path]], tmp_path: Path) -> None:

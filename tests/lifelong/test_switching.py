@@ -60,9 +60,6 @@ def test_a_task_without_a_slot_of_its_own_has_no_accuracy() -> None:
     assert routing_figures([lost])["accuracy_at_start"] is None
 
 
-def test_what_was_played_before_routing_was_told_of_stays_as_it_is() -> None:
-    old = {"share": [[1.0]] * 6}
-    assert own_first(old, 0) == old
-    assert routing_figures([old]) is None
+def test_nothing_is_told_where_nothing_is_chosen() -> None:
     assert own_first(None, 0) is None
     assert routing_figures([None]) is None

@@ -110,7 +110,7 @@ class Dmpel(Algorithm):
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """See `Algorithm`."""
         self.experts = numbered(tensors, "expert")
-        self.places = tensors["places"].tolist() if "places" in tensors else list(range(len(self.experts)))
+        self.places = tensors["places"].tolist()
         self.memories = [ReplayMemory(**{name: value.numpy() for name, value in part.items()}) for part in numbered(tensors, "replay")]
         self.router = self._empty_router(len(self.experts))
         self.router.load_state_dict({name.removeprefix("router."): value for name, value in tensors.items() if name.startswith("router.")})
