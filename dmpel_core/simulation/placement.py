@@ -1,8 +1,8 @@
-"""Placements wider than LIBERO's stored ones, whose objects lie within 3 cm of where they always lie.
+"""Placements wider than the stored ones: LIBERO's objects lie within 3 cm of where they always lie.
 
 Objects move over the surface on which they stand. What stands on another object moves with it, what stands on or in a
 fixture stays, and objects that the task places relative to each other (`next to the plate`) move together, so that the
-instruction stays true.
+instruction stays true. A fixture that stands elsewhere in every stored state, like robosuite's door, moves as objects do.
 """
 
 from collections.abc import Iterable
@@ -33,7 +33,7 @@ def widen(environment: Environment, state: np.ndarray, rng: np.random.Generator,
         reach: Farthest that an object moves in x and in y [m]; 0 returns the state itself.
 
     Returns:
-        Flattened state, (D,): objects moved and at rest, arm and fixtures as stored.
+        Flattened state, (D,): objects moved and at rest, arm and other fixtures as stored.
     """
     environment.reset(state)
     if reach <= 0:

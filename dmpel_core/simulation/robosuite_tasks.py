@@ -61,13 +61,14 @@ class _Kind:
 
 def _lift(rng: np.random.Generator) -> _Layout:
     """Draw Lift: a cube within 3 cm of the table's middle."""
-    return _Layout(free=(_pose(*rng.uniform(-0.03, 0.03, 2), 0.832, rng.uniform(0, 2 * np.pi)),))
+    x, y, turn = rng.uniform(-0.03, 0.03), rng.uniform(-0.03, 0.03), rng.uniform(0, 2 * np.pi)
+    return _Layout(free=(_pose(x, y, 0.832, turn),))
 
 
 def _can(rng: np.random.Generator) -> _Layout:
     """Draw PickPlaceCan: the can anywhere in the bin to the arm's right."""
-    away = tuple(_pose(*place, 0.0) for place in _AWAY)
-    return _Layout(free=(*away, _pose(0.1 + rng.uniform(-0.11, 0.11), -0.25 + rng.uniform(-0.16, 0.16), 0.861, rng.uniform(0, 2 * np.pi))))
+    x, y, turn = 0.1 + rng.uniform(-0.11, 0.11), -0.25 + rng.uniform(-0.16, 0.16), rng.uniform(0, 2 * np.pi)
+    return _Layout(free=(*(_pose(*place, 0.0) for place in _AWAY), _pose(x, y, 0.861, turn)))
 
 
 def _door(rng: np.random.Generator) -> _Layout:
@@ -108,12 +109,12 @@ class RobosuiteTask(Task):
         return World(environment, movable={self.kind.moved: body}, fixed={}, posed=(body,) if fixture else ())
 
 
-def task_names(suite: str) -> tuple[str, ...]:
+def task_names(suite: str) -> tuple[str, ...]:  # noqa: ARG001  there is only one suite
     """Return the names of the tasks."""
     return tuple(_KINDS)
 
 
-def instruction(suite: str, name: str) -> str:
+def instruction(suite: str, name: str) -> str:  # noqa: ARG001  as above
     """Return a task's instruction."""
     return _KINDS[name].instruction
 

@@ -73,7 +73,7 @@ class Expert:
         single: dict[str, Callable[..., Actions]] = {"open": open_drawer, "close": close_drawer, "turnon": turn_on}
         if kind in single and len(names) == 1:
             if kind != "turnon" and not self._scene.has_site(names[0]):
-                raise StuckError(f"no skill for ({' '.join(predicate)}): only drawers can be opened and closed, and doors with a latch opened")
+                raise StuckError(f"no skill for ({' '.join(predicate)}): it is neither a drawer nor, to open, a door with a latch")
             return single[kind](self._arm, self._scene, names[0], attempt=self._attempt)
         if kind in ("on", "in") and len(names) == 2:
             return self._put(predicate)
