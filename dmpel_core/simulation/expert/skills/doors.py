@@ -16,7 +16,9 @@ _WIDE, _LEAST_SWING = 0.36, 0.30
 _LEAD, _STEPS, _TICKS = 0.35, 30, 3
 """How far ahead of the handle or the door the hand is sent [rad], how often at most, and for how many ticks each time."""
 _DEPTH = 0.006
-"""The lever lies this far from the fingertips' side of the grip point, in the middle of the pads [m]."""
+"""The grip point goes this far beyond the middle of the lever, which then lies in the middle of the pads [m]."""
+_TRIES = 3
+"""How often the fingers close before it counts that they have missed the lever."""
 _WAYS = ((60, 1), (75, 1), (75, -1))
 """How far the hand is tipped towards the door [deg], and whether the lever is turned upwards or downwards; attempts go through them.
 
@@ -59,13 +61,16 @@ def open_door(arm: Arm, scene: Scene, name: str, *, attempt: int = 0) -> Actions
     rotation = facing(door.out, tilt, across=False)
     if upwards < 0:
         rotation = rotation @ about(np.array([0.0, 0.0, 1.0]), np.pi)  # leaves the wrist room to turn the other way
-    yield from _grip(arm, door, rotation)
+    for _ in range(_TRIES):
+        yield from _grip(arm, door, rotation)
+        if arm.holding:
+            break
     arm.phase = "turn"
-    raised = np.sign(np.cross(door.out, door.lever - scene.data.xanchor[door.latch])[2])
-    yield from _follow(arm, scene, door.latch, door.out * raised * upwards, _FREE)
+    raised = np.sign(np.cross(scene.data.xaxis[door.latch], door.lever - scene.data.xanchor[door.latch])[2])
+    yield from _follow(arm, scene, door.latch, raised * upwards, _FREE)
     _check(scene, door.latch, _LEAST_TURN, f"the handle of {name} turned")
     arm.phase = "open"
-    yield from _follow(arm, scene, door.hinge, scene.data.xaxis[door.hinge].copy(), _WIDE)
+    yield from _follow(arm, scene, door.hinge, 1.0, _WIDE)
     _check(scene, door.hinge, _LEAST_SWING, f"{name} swung")
     arm.phase = "release"
     yield from arm.hold(4, OPEN)
@@ -85,16 +90,16 @@ def _grip(arm: Arm, door: Door, rotation: np.ndarray) -> Actions:
     yield from arm.hold(8, CLOSE)
 
 
-def _follow(arm: Arm, scene: Scene, joint: int, axis: np.ndarray, far: float) -> Actions:
-    """Lead what the hand holds round a joint until it stands at `far` [rad], always a little ahead of where it is."""
-    anchor, start = scene.data.xanchor[joint].copy(), abs(scene.joint_position(joint))
+def _follow(arm: Arm, scene: Scene, joint: int, way: float, far: float) -> Actions:
+    """Lead what the hand holds round a joint, `way` 1 or -1, until it stands at `far` [rad], always a little ahead of where it is."""
+    anchor, axis, start = scene.data.xanchor[joint].copy(), scene.data.xaxis[joint] * way, scene.joint_position(joint)
     grip, rotation = arm.position - anchor, arm.rotation
 
     def arrived() -> bool:
-        return abs(scene.joint_position(joint)) > far
+        return scene.joint_position(joint) * way > far
 
     for _ in range(_STEPS):
-        turn = about(axis, abs(scene.joint_position(joint)) + _LEAD - start)
+        turn = about(axis, (scene.joint_position(joint) - start) * way + _LEAD)
         yield from arm.move(anchor + turn @ grip, turn @ rotation, within=0.003, within_angle=0.03, ticks=_TICKS, until=arrived)
         if arrived():
             return
