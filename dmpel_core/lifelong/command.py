@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders that hold SUITE/TASK_demo.hdf5 of every task")
     parser.add_argument("--suite", nargs="+", default=["libero_goal"], help="several: all tasks of the first, then of the next")
     parser.add_argument(
-        "--tasks", type=numbers, help="numbers in each suite, in the order they are learned in (default: the first ten, or as many as there are)"
+        "--tasks", type=numbers, help="numbers in each suite, in the order they are learned in (default: the first ten, or all there are)"
     )
     parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
     parser.add_argument("--runs", type=Path, default=Path("runs/lifelong"), help="the folders of the runs are below it")
