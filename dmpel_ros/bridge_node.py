@@ -1,4 +1,4 @@
-"""The simulated arm: a LIBERO task in MuJoCo behind the topics that a real arm's cameras, driver and controllers offer.
+"""The simulated arm: a task of LIBERO or robosuite in MuJoCo behind the topics that a real arm's cameras, driver and controllers offer.
 
 Simulated time stands still between steps. The bridge publishes what is seen at time t, then waits for the action that
 is stamped t, so a policy that answers within the tick acts on exactly the state that it saw, however slow the machine.
@@ -34,7 +34,7 @@ from dmpel_ros.parameters import Parameter, declare, read
 from dmpel_ros.statistics import percentiles
 
 PARAMETERS = (
-    Parameter("suite", "libero_goal", "LIBERO suite of the next episode."),
+    Parameter("suite", "libero_goal", "Suite of the next episode: one of LIBERO's, or `robosuite`."),
     Parameter("task", 0, "Index of the next episode's task in its suite.", 0, 129),
     Parameter("initial_state", 0, "Index of the stored initial state of the next episode.", 0, 999),
     Parameter("reach", 0.0, "How far objects may be moved away from the stored state [m].", 0.0, 0.2),
@@ -66,7 +66,7 @@ class BridgeNode(Node):
     """Offers one simulated arm to one policy."""
 
     def __init__(self, stage: Stage | None = None, **options: object) -> None:
-        """Declare and connect; `stage` replaces LIBERO's tasks, `options` go to rclpy's Node."""
+        """Declare and connect; `stage` replaces the simulator's tasks, `options` go to rclpy's Node."""
         super().__init__("simulation", **options)
         declare(self, PARAMETERS)
         self._stage = stage or Stage(read(self, "image_size"), read(self, "kept_environments"))

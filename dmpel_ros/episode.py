@@ -17,7 +17,7 @@ class Settings:
     """Everything that decides how an episode begins and ends.
 
     Attributes:
-        suite: LIBERO suite.
+        suite: Suite of tasks.
         task: Index of the task in its suite.
         initial_state: Index of the stored initial state.
         reach: How far objects may be moved away from the stored state [m].
@@ -113,8 +113,8 @@ class Episode:
         return action
 
 
-class LiberoArena:
-    """One LIBERO task as an arena."""
+class TaskArena:
+    """One task of the simulator as an arena."""
 
     def __init__(self, suite: str, task: int, size: int) -> None:
         """Build the task's environment with pictures of `size` [pixels]."""
@@ -158,7 +158,7 @@ BuildArena = Callable[[str, int, int], Arena]
 class Stage:
     """Starts episodes and keeps the arenas used last, because building one takes seconds."""
 
-    def __init__(self, size: int, kept: int, build: BuildArena = LiberoArena) -> None:
+    def __init__(self, size: int, kept: int, build: BuildArena = TaskArena) -> None:
         """Keep up to `kept` arenas with pictures of `size` [pixels]."""
         self._size, self._kept, self._build = size, kept, build
         self._arenas: OrderedDict[tuple[str, int], Arena] = OrderedDict()

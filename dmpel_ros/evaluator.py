@@ -51,7 +51,7 @@ class Trial:
     """One episode to run.
 
     Attributes:
-        suite: LIBERO suite of the scene.
+        suite: Suite of the scene.
         task: Index of the task, whose goal decides the outcome.
         instruction: What the policy is told, which a control may choose to be another task's.
         state: Index of the stored initial state.

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.simulation.tasks import load_task
+from dmpel_core.simulation.tasks import SUITES, load_task
 from dmpel_ros import report
 from dmpel_ros.evaluator import Evaluator, Outcome, Trial
 from dmpel_ros.session import Setup, interruptible, parse_states, session
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--generation", type=int, default=-1, help="generation of the library; -1 for the selected one (default: %(default)s)"
     )
-    parser.add_argument("--suite", default="libero_goal", help="LIBERO suite (default: %(default)s)")
+    parser.add_argument("--suite", default="libero_goal", help=f"one of {', '.join(SUITES)} (default: %(default)s)")
     parser.add_argument("--tasks", default="0", help="indices of the tasks, such as 0,1,8 or 0:4 (default: %(default)s)")
     parser.add_argument("--episodes", type=int, default=5, help="episodes per task and condition (default: %(default)s)")
     parser.add_argument("--states", default="40:50", help="stored initial states to start from, in turn (default: %(default)s)")

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from dmpel_core.crews import ENGINES, crew
 from dmpel_core.evaluation.rollout import Condition, Episode, run_episode, staged
 from dmpel_core.evaluation.statistics import wilson_interval
+from dmpel_core.simulation.tasks import SUITES, task_names
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("library", type=Path)
     parser.add_argument("--generation", type=int, help="default: the selected one")
-    parser.add_argument("--suite", default="libero_goal")
+    parser.add_argument("--suite", default="libero_goal", help=f"one of {', '.join(SUITES)} (default libero_goal)")
     parser.add_argument("--tasks", type=numbers, required=True, help="task numbers, as in 0,3,8")
     parser.add_argument(
         "--states",
@@ -121,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print a table."""
     conditions = [Condition.parse(name, arguments.reach) for name in arguments.conditions.split(",")]
     tasks = arguments.tasks
-    others = tasks[1:] + tasks[:1] if len(tasks) > 1 else ((tasks[0] + 1) % 10,)
+    others = tasks[1:] + tasks[:1] if len(tasks) > 1 else ((tasks[0] + 1) % len(task_names(arguments.suite)),)
     jobs = [
         Job(
             arguments.library,

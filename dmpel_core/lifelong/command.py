@@ -51,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--algorithm", choices=ALGORITHMS, nargs="+", default=["dmpel"], help="one after another (default: dmpel)")
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders that hold SUITE/TASK_demo.hdf5 of every task")
     parser.add_argument("--suite", nargs="+", default=["libero_goal"], help="several: all tasks of the first, then of the next")
-    parser.add_argument("--tasks", type=numbers, default=numbers("0:10"), help="numbers in each suite, in the order they are learned in")
+    parser.add_argument(
+        "--tasks", type=numbers, help="numbers in each suite, in the order they are learned in (default: the first ten, or all there are)"
+    )
     parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
     parser.add_argument("--runs", type=Path, default=Path("runs/lifelong"), help="the folders of the runs are below it")
     parser.add_argument("--note", default="", help="tells runs of one algorithm with other options apart, in folder names and reports")
@@ -110,7 +112,15 @@ def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
         tuple(name for name in arguments.controls.split(",") if name), arguments.reach, arguments.loss_samples,
     )  # fmt: skip
     options = Options(**{name: getattr(arguments, name) for name in OPTIONS})
-    return Plan(algorithm, "+".join(arguments.suite), arguments.tasks, learn, options, protocol, arguments.demonstrations, arguments.note)
+    tasks = arguments.tasks or first_tasks(arguments.suite)
+    return Plan(algorithm, "+".join(arguments.suite), tasks, learn, options, protocol, arguments.demonstrations, arguments.note)
+
+
+def first_tasks(suites: list[str]) -> tuple[int, ...]:
+    """Return the numbers of the first ten tasks, fewer where one of the suites has fewer."""
+    from dmpel_core.simulation.tasks import task_names
+
+    return tuple(range(min(10, *(len(task_names(suite)) for suite in suites))))
 
 
 def task_files(folders: list[Path], plan: Plan) -> list[list[Path]]:

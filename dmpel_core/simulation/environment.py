@@ -1,6 +1,6 @@
-"""One LIBERO task as an environment: reset to a state, act at 20 Hz, observe, judge the goal.
+"""One task as an environment: reset to a state, act at 20 Hz, observe, judge the goal.
 
-The model, the arm's operational-space controller and the goal predicates are LIBERO's and robosuite's own. Left out are
+The model, the arm's operational-space controller and what counts as success are LIBERO's and robosuite's own. Left out are
 robosuite's observables and renderer, which cost several times the physics, and its reset, which compiles the model anew.
 """
 
@@ -13,7 +13,7 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.observation import Observation
 from dmpel_core.simulation.rendering import Renderer
 from dmpel_core.simulation.scene import FREQUENCY, Positioned, build_scene
-from dmpel_core.simulation.tasks import Task
+from dmpel_core.simulation.task import Task
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -33,7 +33,8 @@ class Environment:
 
     Attributes:
         task: The task.
-        robosuite: LIBERO's environment, for objects, contacts and sites by name; step and reset through this class only.
+        world: Its scene.
+        robosuite: The benchmark's environment, for objects, contacts and sites by name; step and reset through this class only.
         model: Compiled MuJoCo model.
         data: Its state.
     """
@@ -49,7 +50,8 @@ class Environment:
             cache: Whether to keep the compiled model on disk for the next time.
         """
         self.task = task
-        self.robosuite = build_scene(task, reduce_meshes=reduce_meshes, cache=cache)
+        self.world = build_scene(task, reduce_meshes=reduce_meshes, cache=cache)
+        self.robosuite = self.world.robosuite
         self.model: mujoco.MjModel = self.robosuite.sim.model._model  # noqa: SLF001  robosuite wraps it without a way in
         self.data: mujoco.MjData = self.robosuite.sim.data._data  # noqa: SLF001  as above
         self._arm = self.robosuite.robots[0]
@@ -61,20 +63,42 @@ class Environment:
         self.reset(task.initial_states[0])
 
     def reset(self, state: np.ndarray) -> None:
-        """Start an episode at a flattened MuJoCo state `[time, qpos, qvel]`, (D,), forgetting all that went before."""
+        """Start an episode at a flattened state as `Task.initial_states` has them, (D,), forgetting all that went before."""
         environment = self.robosuite
-        expected = (1 + self.model.nq + self.model.nv,)
-        if np.shape(state) != expected:
+        if np.shape(state) != self.state_shape:
             task = f"{self.task.suite} task {self.task.index}"
-            raise SimulationError(f"{task} has states of shape {expected}, got {np.shape(state)}; use a state of this task")
+            raise SimulationError(f"{task} has states of shape {self.state_shape}, got {np.shape(state)}; use a state of this task")
         environment.sim.reset()
-        environment.sim.set_state_from_flattened(state)
-        environment.sim.forward()
+        self.restore(state)
         environment.timestep, environment.cur_time, environment.done = 0, 0.0, False
         self._arm.controller.update(force=True)
         self._arm.controller.reset_goal()
         self._arm.gripper.current_action = np.zeros(self._arm.gripper.dof)
-        self._update_appearance()
+        self.world.refresh()
+
+    @property
+    def state_shape(self) -> tuple[int]:
+        """The shape of a flattened state, `(D,)`."""
+        return (1 + self.model.nq + self.model.nv + 7 * len(self.world.posed),)
+
+    def pose_address(self, body: int) -> int:
+        """Return where in a flattened state the pose (7,) of a movable body begins."""
+        if body in self.world.posed:
+            return 1 + self.model.nq + self.model.nv + 7 * self.world.posed.index(body)
+        return 1 + int(self.model.jnt_qposadr[self.model.body_jntadr[body]])
+
+    def restore(self, state: np.ndarray) -> None:
+        """Set time, positions and velocities and what follows from them, to look at a state; to act from it takes `reset`."""
+        self.set_positions(state)
+        self.data.time, self.data.qvel[:] = state[0], state[1 + self.model.nq :][: self.model.nv]
+        mujoco.mj_forward(self.model, self.data)
+
+    def set_positions(self, state: np.ndarray) -> None:
+        """Set what a state says of positions, and nothing that follows from them."""
+        self.data.qpos[:] = state[1 : 1 + self.model.nq]
+        for body in self.world.posed:
+            pose = state[self.pose_address(body) :][:7]
+            self.model.body_pos[body], self.model.body_quat[body] = pose[:3], pose[3:]
 
     def step(self, action: np.ndarray) -> None:
         """Act for one twentieth of a second.
@@ -90,7 +114,7 @@ class Environment:
             mujoco.mj_step2(self.model, self.data)
         self.robosuite.timestep += 1
         self.robosuite.cur_time += 1 / FREQUENCY
-        self._update_appearance()
+        self.world.refresh()
 
     def observe(self) -> Observation:
         """Return what the arm sees and feels now."""
@@ -108,12 +132,13 @@ class Environment:
         return self.data.qpos[self._fingers]
 
     def success(self) -> bool:
-        """Return whether all goal predicates hold now."""
+        """Return whether the task is solved now, as the benchmark judges it."""
         return bool(self.robosuite._check_success())  # noqa: SLF001  has no public name
 
     def state(self) -> np.ndarray:
-        """Return the flattened MuJoCo state as LIBERO stores it, `[time, qpos, qvel]`, (D,)."""
-        return np.concatenate([[self.data.time], self.data.qpos, self.data.qvel])
+        """Return the flattened state as `Task.initial_states` has them, (D,)."""
+        poses = [np.append(self.model.body_pos[body], self.model.body_quat[body]) for body in self.world.posed]
+        return np.concatenate([[self.data.time], self.data.qpos, self.data.qvel, *poses])
 
     def close(self) -> None:
         """Free what the operating system lent."""
@@ -126,7 +151,3 @@ class Environment:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _update_appearance(self) -> None:
-        """Let a lit burner glow: LIBERO shows it by a site that it toggles after each step."""
-        self.robosuite._post_process()  # noqa: SLF001  has no public name

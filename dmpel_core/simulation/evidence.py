@@ -1,9 +1,8 @@
-"""What the simulator adds to a demonstration: contacts, and the drawer or knob of the task, at every stored state."""
+"""What the simulator adds to a demonstration: contacts, and the drawer, door or knob of the task, at every stored state."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
-import mujoco
 import numpy as np
 
 from dmpel_core.data.hdf5 import Demonstration, TaskRecord
@@ -31,15 +30,14 @@ def watch(environment: Environment, demonstration: Demonstration) -> Motion:
         SimulationError: The demonstration has no states of this task.
     """
     model, data = environment.model, environment.data
-    expected = (len(demonstration), 1 + model.nq + model.nv)
+    expected = (len(demonstration), *environment.state_shape)
     if demonstration.states is None or demonstration.states.shape != expected:
         found = "none" if demonstration.states is None else demonstration.states.shape
         raise SimulationError(f"this task has states of shape {expected}, the demonstration has {found}; annotate it without --replay")
     joint = yielding_joint(environment)
     holding, position = np.zeros(len(demonstration), bool), np.zeros(len(demonstration))
     for tick, state in enumerate(demonstration.states):
-        data.qpos[:], data.qvel[:] = np.split(state[1:], [model.nq])
-        mujoco.mj_forward(model, data)
+        environment.restore(state)
         holding[tick] = bool(held(model, data))
         position[tick] = data.qpos[model.jnt_qposadr[joint]] if joint is not None else 0.0
     motion = motion_of(demonstration)
@@ -47,11 +45,13 @@ def watch(environment: Environment, demonstration: Demonstration) -> Motion:
 
 
 def yielding_joint(environment: Environment) -> int | None:
-    """Return the joint that the task's goal asks to be moved: of a drawer or of a knob; None where it asks for none."""
+    """Return the joint that the task's goal asks to be moved: of a drawer, a door or a knob; None where it asks for none."""
     scene = Scene(environment.model, environment.data)
     for kind, *names in environment.task.goal:
         if kind in ("turnon", "turnoff"):
             return int(environment.model.joint(f"{names[0]}_button").id)
         if kind in ("open", "close") and scene.has_site(names[0]):
             return scene.site_joint(names[0])
+        if kind in ("open", "close") and scene.has_joint(f"{names[0]}_hinge"):
+            return int(environment.model.joint(f"{names[0]}_hinge").id)
     return None

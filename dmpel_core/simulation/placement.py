@@ -1,18 +1,17 @@
-"""Placements wider than LIBERO's stored ones, whose objects lie within 3 cm of where they always lie.
+"""Placements wider than the stored ones: LIBERO's objects lie within 3 cm of where they always lie.
 
 Objects move over the surface on which they stand. What stands on another object moves with it, what stands on or in a
 fixture stays, and objects that the task places relative to each other (`next to the plate`) move together, so that the
-instruction stays true.
+instruction stays true. A fixture that stands elsewhere in every stored state, like robosuite's door, moves as objects do.
 """
 
-import re
 from collections.abc import Iterable
-from typing import Any
 
 import mujoco
 import numpy as np
 
 from dmpel_core.simulation.environment import Environment
+from dmpel_core.simulation.task import World
 
 CLEARANCE = 0.025  # free space around a moved object, enough for a finger [m]
 FARTHEST = 0.75  # from the robot's base, where the arm still reaches down to the table [m]
@@ -34,7 +33,7 @@ def widen(environment: Environment, state: np.ndarray, rng: np.random.Generator,
         reach: Farthest that an object moves in x and in y [m]; 0 returns the state itself.
 
     Returns:
-        Flattened state, (D,): objects moved and at rest, arm and fixtures as stored.
+        Flattened state, (D,): objects moved and at rest, arm and other fixtures as stored.
     """
     environment.reset(state)
     if reach <= 0:
@@ -57,18 +56,17 @@ class _Table:
     def __init__(self, environment: Environment, state: np.ndarray) -> None:
         """Let the stored state settle and read off it which objects belong together."""
         self._environment, self._model, self._data = environment, environment.model, environment.data
-        simulator = environment.robosuite
-        joints = {name: self._model.body_jntadr[simulator.obj_body_id[name]] for name in simulator.objects_dict}
-        self._objects = {name: 1 + int(self._model.jnt_qposadr[joint]) for name, joint in joints.items()}  # place in a state
-        self._owners = _owners(self._model, simulator)
+        world = environment.world
+        self._objects = {name: environment.pose_address(body) for name, body in world.movable.items()}  # place in a state
+        self._owners = _owners(self._model, world)
         self._base = self._data.body("robot0_base").xpos[:2].copy()
         self._held, self._held_velocities = np.ones(self._model.nq, bool), np.ones(self._model.nv, bool)
-        for joint in joints.values():
+        for joint in (self._model.body_jntadr[body] for body in world.movable.values() if body not in world.posed):
             self._held[self._model.jnt_qposadr[joint] :][:7] = False
             self._held_velocities[self._model.jnt_dofadr[joint] :][:6] = False
         self.start = self.settle(np.array(state))
         self._gaps, supports = self._measure(self.start, self._objects)
-        self._groups = self._find_groups(supports | _named_together(simulator.parsed_problem["initial_state"]))
+        self._groups = self._find_groups(supports | world.together)
 
     def settle(self, state: np.ndarray) -> np.ndarray:
         """Return the state once the movable objects have come to rest, the arm and the fixtures held where they are."""
@@ -83,7 +81,10 @@ class _Table:
             if np.abs(velocities).max() < _AT_REST:
                 break
         mujoco.mj_forward(self._model, self._data)
-        return np.concatenate([state[:1], positions, np.where(self._held_velocities, state[1 + self._model.nq :], 0)])
+        calmed = state.copy()
+        calmed[1 : 1 + self._model.nq] = positions
+        calmed[1 + self._model.nq :][: self._model.nv][~self._held_velocities] = 0
+        return calmed
 
     def scatter(self, rng: np.random.Generator, reach: float) -> np.ndarray:
         """Return a state with each group moved to a free place, one after another in random order."""
@@ -130,7 +131,7 @@ class _Table:
         Returns:
             Smallest distance of each pair nearer than the clearance [m], and which (upper, lower) stand on each other.
         """
-        self._data.qpos[:] = state[1 : 1 + self._model.nq]
+        self._environment.set_positions(state)
         mujoco.mj_kinematics(self._model, self._data)
         margins = self._model.geom_margin.copy()
         self._model.geom_margin[np.isin(self._owners, list(names))] = CLEARANCE  # so that MuJoCo reports near misses too
@@ -161,19 +162,8 @@ class _Table:
         return [tuple(sorted(group)) for group in groups if not group & fixed]
 
 
-def _owners(model: mujoco.MjModel, simulator: Any) -> np.ndarray:
+def _owners(model: mujoco.MjModel, world: World) -> np.ndarray:
     """Return to which object or fixture each geom belongs, `robot` for the arm, empty for table and room, (ngeom,)."""
-    roots = {int(model.body_rootid[body]): name for name, body in simulator.obj_body_id.items()}
+    roots = {int(model.body_rootid[body]): name for name, body in (*world.fixed.items(), *world.movable.items())}
     roots[int(model.body_rootid[model.body("robot0_base").id])] = _ROBOT
     return np.array([roots.get(int(model.body_rootid[body]), "") for body in model.geom_bodyid], dtype=object)
-
-
-def _named_together(initial_state: list[list[str]]) -> set[tuple[str, str]]:
-    """Return pairs of objects of which the task's definition places one next to or between others."""
-    regions = {fact[2]: fact[1] for fact in initial_state if len(fact) == 3}
-    ties: set[tuple[str, str]] = set()
-    for region, name in regions.items():
-        for surface, words in re.findall(r"(.+)_(?:next_to|between)_(.+)_region", region):
-            neighbours = (regions.get(f"{surface}_{word}_region") for word in words.split("_"))
-            ties.update((name, neighbour) for neighbour in neighbours if neighbour)
-    return ties

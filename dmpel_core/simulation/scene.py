@@ -1,4 +1,4 @@
-"""LIBERO's own scene of a task: robosuite's environment without its observations, its renderer and its chatter."""
+"""The benchmark's own scene of a task: robosuite's environment without its observations, its renderer and its chatter."""
 
 import contextlib
 import io
@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from dmpel_core.simulation.model_cache import compiling
-from dmpel_core.simulation.tasks import Task
+from dmpel_core.simulation.task import Task, World
 
 FREQUENCY = 20  # actions per second, what LIBERO's demonstrations and policies use [Hz]
 
 
-def build_scene(task: Task, *, reduce_meshes: bool, cache: bool) -> Any:
-    """Return LIBERO's robosuite environment of a task.
+def build_scene(task: Task, *, reduce_meshes: bool, cache: bool) -> World:
+    """Return a task's scene.
 
-    Fixtures are no part of a stored state: where they stand is drawn with seed 0, as in LIBERO's own evaluation.
+    What the task leaves open and its states do not say, such as where LIBERO's fixtures stand, is drawn with seed 0, as in
+    LIBERO's own evaluation.
 
     Args:
         task: What to build.
@@ -43,15 +44,12 @@ class Positioned:
         """Do nothing: positions and velocities are up to date."""
 
 
-def _build(task: Task) -> Any:
-    """Return LIBERO's environment for a task; where its fixtures stand is drawn from numpy's global generator."""
-    from libero.libero.envs import TASK_MAPPING
-    from libero.libero.envs.bddl_utils import get_problem_info
+def _build(task: Task) -> World:
+    """Return a task's scene, with the arm, the controller and the rate of LIBERO's demonstrations."""
+    import libero.libero.envs  # noqa: F401  teaches this robosuite to use this MuJoCo
     from robosuite import load_controller_config
 
-    problem = get_problem_info(str(task.bddl_file))["problem_name"]
-    environment = TASK_MAPPING[problem](
-        str(task.bddl_file),
+    world = task.build(
         robots=["Panda"],
         controller_configs=load_controller_config(default_controller="OSC_POSE"),
         gripper_types="default",
@@ -62,8 +60,8 @@ def _build(task: Task) -> Any:
         control_freq=FREQUENCY,
         ignore_done=True,
     )
-    environment.visualize(dict.fromkeys(environment._visualizations, False))  # noqa: SLF001  hides the gripper's markers
-    return environment
+    world.robosuite.visualize(dict.fromkeys(world.robosuite._visualizations, False))  # noqa: SLF001  hides the gripper's markers
+    return world
 
 
 @contextlib.contextmanager
@@ -81,8 +79,8 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Seed numpy's global generator, which LIBERO draws from, and put the caller's back afterwards."""
-    state = np.random.get_state()  # noqa: NPY002  LIBERO has no generator of its own
+    """Seed numpy's global generator, which both benchmarks draw from, and put the caller's back afterwards."""
+    state = np.random.get_state()  # noqa: NPY002  they have no generator of their own
     np.random.seed(seed)  # noqa: NPY002  as above
     try:
         yield

@@ -121,9 +121,8 @@ def _aim(environment: Environment) -> _Aim | None:
     scene = Scene(environment.model, environment.data)
     name, spot = task.goal[0][1], spot_for(scene, task.goal, task.goal[0])
     if spot is None:
-        raise DmpelError(
-            f"{task.instruction!r} does not begin with picking an object up and putting it down; still pictures show that only"
-        )
+        found = f"{task.instruction!r} does not begin with picking an object up and putting it down"
+        raise DmpelError(f"{found}; still pictures show that only: leave the task out of --tasks")
     grasps = plan_grasps(scene, name, 1, None, None if spot.walled else way_to(spot, scene, name))
     if not grasps:
         return None

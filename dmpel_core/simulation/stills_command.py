@@ -18,7 +18,7 @@ from dmpel_core.simulation.collect import task_record
 from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.jobs import or_error, parse_states, parse_tasks, side_by_side
 from dmpel_core.simulation.stills import Settings, make_stills
-from dmpel_core.simulation.tasks import load_task
+from dmpel_core.simulation.tasks import SUITES, load_task
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Job:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `dmpel stills`."""
     own = Settings()
-    parser.add_argument("--suite", required=True, help="LIBERO suite, e.g. libero_spatial")
+    parser.add_argument("--suite", required=True, help=f"one of {', '.join(SUITES)}")
     parser.add_argument("--tasks", default="all", help="task numbers, e.g. 0,1,8, or all (default)")
     parser.add_argument("--layouts", type=int, default=own.layouts, help=f"arrangements of each task (default {own.layouts})")
     parser.add_argument("--each", type=int, default=own.each, help=f"pictures of each arrangement (default {own.each})")

@@ -5,6 +5,7 @@ import pytest
 
 from dmpel_core.simulation import placement
 from dmpel_core.simulation.environment import Environment
+from dmpel_core.simulation.libero_tasks import named_together
 from dmpel_core.simulation.placement import widen
 
 IDLE = np.array([0, 0, 0, 0, 0, 0, -1.0])
@@ -94,4 +95,4 @@ def test_objects_named_next_to_each_other_are_tied() -> None:
         ["on", "mug_1", "main_table_table_center"],
         ["open", "cabinet_1_top_region"],
     ]
-    assert placement._named_together(facts) == {("bowl_1", "plate_1"), ("bowl_1", "rim_ramekin_1"), ("bowl_2", "cookies_1")}
+    assert named_together(facts) == {("bowl_1", "plate_1"), ("bowl_1", "rim_ramekin_1"), ("bowl_2", "cookies_1")}

@@ -7,6 +7,7 @@ import numpy as np
 
 from dmpel_core.simulation.expert.motion import Actions, Arm
 from dmpel_core.simulation.expert.scene import Scene
+from dmpel_core.simulation.expert.skills.doors import open_door
 from dmpel_core.simulation.expert.skills.drawers import WIDE_OPEN, close_drawer, find_drawer, open_drawer
 from dmpel_core.simulation.expert.skills.pick_place import Spot, pick, place
 from dmpel_core.simulation.expert.skills.push import push
@@ -15,7 +16,7 @@ from dmpel_core.simulation.expert.skills.stove import turn_on
 from dmpel_core.simulation.expert.spots import Predicate, spot_for
 from dmpel_core.simulation.expert.stuck import StuckError
 
-_ORDER = {"turnon": 0, "open": 0, "on": 1, "in": 1, "close": 2}
+_ORDER = {"turnon": 0, "open": 0, "on": 1, "in": 1, "lift": 1, "close": 2}
 _DRAWER_SHIFTS = (0.020, 0.025, 0.016, 0.030)
 """Lower drawers come out from under the ones above: aim this far outwards of the middle [m]."""
 _IN_REGION = 0.75
@@ -65,10 +66,14 @@ class Expert:
 
     def _achieve(self, predicate: Predicate) -> Actions:
         kind, *names = predicate
+        if kind == "lift" and len(names) == 1:
+            return pick(self._arm, self._scene, names[0], choice=self._attempt)
+        if kind == "open" and len(names) == 1 and self._scene.has_joint(f"{names[0]}_latch_joint"):
+            return open_door(self._arm, self._scene, names[0], attempt=self._attempt)
         single: dict[str, Callable[..., Actions]] = {"open": open_drawer, "close": close_drawer, "turnon": turn_on}
         if kind in single and len(names) == 1:
             if kind != "turnon" and not self._scene.has_site(names[0]):
-                raise StuckError(f"no skill for ({' '.join(predicate)}): only drawers can be opened and closed")
+                raise StuckError(f"no skill for ({' '.join(predicate)}): it is neither a drawer nor, to open, a door with a latch")
             return single[kind](self._arm, self._scene, names[0], attempt=self._attempt)
         if kind in ("on", "in") and len(names) == 2:
             return self._put(predicate)

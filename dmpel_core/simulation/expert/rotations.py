@@ -31,3 +31,11 @@ def rotation_vector(matrix: np.ndarray) -> np.ndarray:
 def half_turn(angle: float) -> float:
     """Return the angle in [-pi/2, pi/2) that differs from `angle` by half turns: a gripper is the same either way round."""
     return (angle + np.pi / 2) % np.pi - np.pi / 2
+
+
+def facing(out: np.ndarray, tilt: float, *, across: bool) -> np.ndarray:
+    """Return the hand tipped by `tilt` [deg] from looking down to looking against `out`, its fingers closing along or across it."""
+    quarter = 0.0 if across else np.pi / 2
+    yaw = half_turn(np.arctan2(out[1], out[0]) - quarter)
+    axis = np.cross([0.0, 0.0, -1.0], -out)
+    return about(axis / np.linalg.norm(axis), np.deg2rad(tilt)) @ down(yaw)

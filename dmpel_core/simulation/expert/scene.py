@@ -1,7 +1,7 @@
 """What the expert knows about the world: poses, clouds and contacts of named objects, read from the simulator's state.
 
-Needs only a compiled MuJoCo model and its data; LIBERO's own classes are not asked. LIBERO names the root body of the
-object `plate_1` `plate_1_main`, and that is how objects are found.
+Needs only a compiled MuJoCo model and its data; the benchmarks' own classes are not asked. LIBERO and robosuite name the root
+body of the object `plate_1` `plate_1_main`, and that is how objects are found.
 """
 
 import mujoco
@@ -11,11 +11,13 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.simulation.expert.sampling import SAMPLED_TYPES, surface_points
 
 _ROOT_SUFFIX = "_main"
+BINS = ("bin1", "bin2")
+"""robosuite's bins, whose walls stand in the way as objects do."""
 _ROBOT_PREFIXES = ("robot0", "gripper0", "mount0")
 
 
 class Scene:
-    """Privileged view of one LIBERO scene; always shows the current state of `data`."""
+    """Privileged view of one scene; always shows the current state of `data`."""
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
         """Find the objects of the scene."""
@@ -25,7 +27,7 @@ class Scene:
         self.objects = {
             name.removesuffix(_ROOT_SUFFIX): body
             for body, name in enumerate(names)
-            if name.endswith(_ROOT_SUFFIX) and not name.startswith(_ROBOT_PREFIXES) and model.body_parentid[body] == 0
+            if model.body_parentid[body] == 0 and (name in BINS or (name.endswith(_ROOT_SUFFIX) and not name.startswith(_ROBOT_PREFIXES)))
         }
         self._owner = {body: name for name, root in self.objects.items() for body in self._bodies_below(root)}
         self._solid = [geom for geom in range(model.ngeom) if _is_solid(model, geom)]
@@ -88,6 +90,10 @@ class Scene:
     def has_site(self, name: str) -> bool:
         """Say whether the scene has a region of that name."""
         return mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_SITE, name) >= 0
+
+    def has_joint(self, name: str) -> bool:
+        """Say whether the scene has a joint of that name."""
+        return mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_JOINT, name) >= 0
 
     def site_position(self, name: str) -> np.ndarray:
         """Return the centre of a region, (3,) [m]."""

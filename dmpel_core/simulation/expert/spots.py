@@ -2,13 +2,17 @@
 
 import numpy as np
 
-from dmpel_core.simulation.expert.scene import Scene
+from dmpel_core.simulation.expert.scene import BINS, Scene
 from dmpel_core.simulation.expert.skills.pick_place import Spot
 
 _BURNER_HEIGHT = 0.025
 """The burner's plate stands this far above its region [m]."""
 _TWO_ON_A_BURNER = (0.042, -0.045)
 _BASKET_FLOOR = 0.02
+_BIN_FLOOR, _OVER_THE_WALLS = 0.02, 0.06
+"""A bin's floor above its origin, and how far above the floor a thing is let go, so that the fingers stay above the walls [m]."""
+_NEARER = np.array([-0.03, -0.04])
+"""From the middle of a compartment towards the arm, which can hardly reach farther [m]."""
 
 Predicate = tuple[str, ...]
 
@@ -27,6 +31,8 @@ def spot_for(scene: Scene, goal: tuple[Predicate, ...], predicate: Predicate) ->
     if len(predicate) != 3 or predicate[0] not in ("on", "in"):
         return None
     _, name, target = predicate
+    if target in BINS:
+        return _in_compartment(scene, name, target)
     if not scene.has_site(target):
         return _on_object(scene, target)
     owner = scene.site_owner(target)
@@ -56,6 +62,12 @@ def _on_object(scene: Scene, support: str) -> Spot:
     cloud = scene.cloud(support)
     under = cloud[np.linalg.norm(cloud[:, :2] - centre, axis=1) < 0.03]
     return Spot(centre, float(under[:, 2].max()), drop=0.004, support=support)
+
+
+def _in_compartment(scene: Scene, name: str, target: str) -> Spot:
+    """Return the spot in the compartment of a bin where the pale copy of an object stands, which shows where it belongs."""
+    centre = scene.position(f"Visual{name}")[:2] + _NEARER
+    return Spot(centre, scene.position(target)[2] + _BIN_FLOOR, drop=_OVER_THE_WALLS, walled=True)
 
 
 def _on_burner(centre: np.ndarray, goal: tuple[Predicate, ...], predicate: Predicate, owner: str) -> Spot:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dmpel_core.simulation.expert.motion import CLOSE, OPEN, Actions, Arm
-from dmpel_core.simulation.expert.rotations import about, down, half_turn
+from dmpel_core.simulation.expert.rotations import down, facing, half_turn
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.expert.stuck import StuckError
 
@@ -49,7 +49,7 @@ def open_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0, distan
         StuckError: The handle slipped out of the fingers.
     """
     drawer = find_drawer(scene, region)
-    rotation = _facing(drawer.out, _GRASP_TILTS[(attempt // 4) % 2], across=False)
+    rotation = facing(drawer.out, _GRASP_TILTS[(attempt // 4) % 2], across=False)
     handle = scene.data.geom_xpos[drawer.handle].copy()
     yield from _grip_handle(arm, scene, drawer, handle, rotation)
     arm.phase = "open"
@@ -80,7 +80,7 @@ def _grip_handle(arm: Arm, scene: Scene, drawer: Drawer, handle: np.ndarray, rot
 def close_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0) -> Actions:
     """Push the drawer's front in with closed fingers."""
     drawer = find_drawer(scene, region)
-    rotation = _facing(drawer.out, _PUSH_TILTS[attempt % 4], across=True)
+    rotation = facing(drawer.out, _PUSH_TILTS[attempt % 4], across=True)
     before = scene.data.geom_xpos[drawer.handle] + drawer.out * 0.09 + [0, 0, 0.004]
     upright = down(half_turn(np.arctan2(drawer.out[1], drawer.out[0])))
     arm.phase, arm.gripper, arm.rotation_goal = "reach", OPEN, down()
@@ -92,11 +92,3 @@ def close_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0) -> Ac
     arm.phase = "close"
     shut = lambda: scene.joint_position(drawer.joint) > 0.004  # noqa: E731
     yield from arm.move(before - drawer.out * 0.40, rotation, within=0.005, within_angle=9.0, ticks=120, speed=0.7, until=shut)
-
-
-def _facing(out: np.ndarray, tilt: float, *, across: bool) -> np.ndarray:
-    """Return the hand tipped by `tilt` [deg] from looking down to looking against `out`, its fingers closing along or across it."""
-    quarter = 0.0 if across else np.pi / 2
-    yaw = half_turn(np.arctan2(out[1], out[0]) - quarter)
-    axis = np.cross([0.0, 0.0, -1.0], -out)
-    return about(axis / np.linalg.norm(axis), np.deg2rad(tilt)) @ down(yaw)
