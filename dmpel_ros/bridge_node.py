@@ -29,7 +29,7 @@ from dmpel_core.observation import Observation
 from dmpel_ros import messages, qos
 from dmpel_ros.background import Answer, run_node, until_shutdown
 from dmpel_ros.demonstrator import Demonstrator
-from dmpel_ros.episode import Episode, Settings, Stage
+from dmpel_ros.episode import Episode, Settings, Stage, task_arenas
 from dmpel_ros.parameters import Parameter, declare, read
 from dmpel_ros.statistics import percentiles
 
@@ -44,6 +44,7 @@ PARAMETERS = (
     Parameter("real_time_factor", 1.0, "Simulated seconds per second at most; 0.0 runs as fast as the policy answers.", 0.0, 100.0),
     Parameter("action_timeout", 0.25, "How long to wait for the action of a tick before holding the pose [s of wall time].", 0.001, 60.0),
     Parameter("image_size", 128, "Width and height of both pictures [pixels].", 16, 1024, read_only=True),
+    Parameter("viewer", False, "Whether a window shows the simulation; needs a display.", read_only=True),
     Parameter("kept_environments", 4, "How many tasks' environments stay built.", 1, 32, read_only=True),
 )
 
@@ -66,10 +67,14 @@ class BridgeNode(Node):
     """Offers one simulated arm to one policy."""
 
     def __init__(self, stage: Stage | None = None, **options: object) -> None:
-        """Declare and connect; `stage` replaces the simulator's tasks, `options` go to rclpy's Node."""
+        """Declare and connect; `stage` replaces the simulator's tasks, `options` go to rclpy's Node.
+
+        Raises:
+            DmpelError: The parameter `viewer` asks for a window and there is no display.
+        """
         super().__init__("simulation", **options)
         declare(self, PARAMETERS)
-        self._stage = stage or Stage(read(self, "image_size"), read(self, "kept_environments"))
+        self._stage = stage or Stage(read(self, "image_size"), read(self, "kept_environments"), task_arenas(viewer=read(self, "viewer")))
         self._changed = threading.Condition()
         self._resets: list[Answer] = []
         self._gripper = -1.0

@@ -4,12 +4,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.observation import Observation
+
+if TYPE_CHECKING:
+    from dmpel_core.simulation.viewer import Viewer
 
 
 @dataclass(frozen=True)
@@ -116,15 +120,15 @@ class Episode:
 class TaskArena:
     """One task of the simulator as an arena."""
 
-    def __init__(self, suite: str, task: int, size: int) -> None:
-        """Build the task's environment with pictures of `size` [pixels]."""
+    def __init__(self, suite: str, task: int, size: int, viewer: "Viewer | None" = None) -> None:
+        """Build the task's environment with pictures of `size` [pixels]; a viewer shows what happens there."""
         # Imported here: the topics of the bridge can be tested and read without a simulator.
         from dmpel_core.simulation.environment import Environment
         from dmpel_core.simulation.tasks import load_task
 
         self._environment = Environment(load_task(suite, task), size=size)
-        self.observe, self.step = self._environment.observe, self._environment.step
-        self.success, self.close = self._environment.success, self._environment.close
+        self._viewer = viewer
+        self.observe, self.success = self._environment.observe, self._environment.success
 
     def place(self, settings: Settings) -> str:
         """Put the arena into a stored state, objects moved as far as the settings allow."""
@@ -140,7 +144,23 @@ class TaskArena:
         rng = np.random.default_rng((settings.seed, settings.initial_state))
         environment.reset(widen(environment, states[settings.initial_state], rng, settings.reach))
         settle(environment)  # demonstrations begin when the objects have come to rest
+        self._show()
         return environment.task.instruction
+
+    def step(self, action: np.ndarray) -> None:
+        """Act for one period."""
+        self._environment.step(action)
+        self._show()
+
+    def _show(self) -> None:
+        if self._viewer is not None:
+            self._viewer.show(self._environment.model, self._environment.data)
+
+    def close(self) -> None:
+        """Free the environment, and close the window that may show it."""
+        if self._viewer is not None:
+            self._viewer.close()
+        self._environment.close()
 
     def expert(self) -> Iterator[np.ndarray]:
         """Yield the expert's actions, until the goal holds and the hand is empty or the expert is stuck."""
@@ -153,6 +173,19 @@ class TaskArena:
 
 BuildArena = Callable[[str, int, int], Arena]
 """Builds a task's arena: suite, task index, picture size [pixels]."""
+
+
+def task_arenas(*, viewer: bool = False) -> BuildArena:
+    """Return what builds the simulator's tasks, all shown in one window where a viewer is asked for.
+
+    Raises:
+        DmpelError: It is asked for and there is no display.
+    """
+    if not viewer:
+        return TaskArena
+    from dmpel_core.simulation.viewer import Viewer
+
+    return partial(TaskArena, viewer=Viewer())
 
 
 class Stage:

@@ -29,6 +29,7 @@ class Setup:
         logs: Folder for the processes' logs.
         real_time_factor: Simulated seconds per second at most; 0.0 for as fast as it can.
         record: Whether outcomes hold pictures.
+        viewer: Whether a window shows the simulation.
     """
 
     library: str
@@ -36,6 +37,7 @@ class Setup:
     logs: Path
     real_time_factor: float = 1.0
     record: bool = False
+    viewer: bool = False
 
 
 def ros_arguments(parameters_file: str, **parameters: Any) -> list[str]:
@@ -82,7 +84,11 @@ def session(setup: Setup) -> Iterator[Evaluator]:
             "dmpel_ros.policy_node",
             ros_arguments("policy.yaml", use_sim_time=True, library=library.resolve(), generation=setup.generation),
         )
-        processes.start("simulation", "dmpel_ros.bridge_node", ros_arguments("simulation.yaml", real_time_factor=setup.real_time_factor))
+        processes.start(
+            "simulation",
+            "dmpel_ros.bridge_node",
+            ros_arguments("simulation.yaml", real_time_factor=setup.real_time_factor, viewer=setup.viewer),
+        )
         stack.enter_context(_initialised())
         evaluator = Evaluator(processes.check, setup.record)
         stack.enter_context(spinning(evaluator))

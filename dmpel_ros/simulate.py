@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="simulated seconds per second at most; 0 for as fast as it can (default: %(default)s)",
     )
+    parser.add_argument("--viewer", action="store_true", help="show the simulation in a window; needs a display")
     parser.add_argument("--video", type=Path, help="folder for one MP4 per task and condition")
     parser.add_argument(
         "--output", type=Path, default=Path("runs/simulate/summary.json"), help="where the summary goes (default: %(default)s)"
@@ -54,9 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     plans = list(_plans(arguments))
-    setup = Setup(
-        arguments.library, arguments.generation, arguments.output.parent / "logs", arguments.real_time_factor, arguments.video is not None
-    )
+    logs, recorded = arguments.output.parent / "logs", arguments.video is not None
+    setup = Setup(arguments.library, arguments.generation, logs, arguments.real_time_factor, recorded, arguments.viewer)
     groups: list[report.Group] = []
     with session(setup) as evaluator:
         total = sum(len(trials) for _, _, trials in plans)

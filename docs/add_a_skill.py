@@ -23,7 +23,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("library", type=Path, help="folder of the library that gets the new skill")
     parser.add_argument("--output", type=Path, default=Path("runs/add_a_skill"), help="folder for recordings and logs")
-    parser.add_argument("--suite", default="libero_goal", help="LIBERO suite")
+    parser.add_argument("--suite", default="libero_goal", help="suite of the task")
     parser.add_argument("--task", type=int, default=7, help="index of the task in its suite; 7 is to turn on the stove")
     parser.add_argument("--demonstrations", type=int, default=3, help="how many times it is shown")
     parser.add_argument("--horizon", type=int, default=250, help="ticks after which the attempt with the new skill has failed")

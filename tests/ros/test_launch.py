@@ -61,7 +61,8 @@ def test_both_files_resolve_to_the_same_policy(resolve: Resolve) -> None:
     expected = shipped("policy.yaml")
     assert parameters_of(alone["/policy"]) == expected | {"use_sim_time": False}
     assert parameters_of(together["/policy"]) == expected | {"use_sim_time": True}
-    assert parameters_of(together["/simulation"]) == shipped("simulation.yaml")
+    assert parameters_of(together["/simulation"]) == shipped("simulation.yaml") | {"viewer": False}
+    assert parameters_of(resolve("simulation.launch.py", "viewer:=true")["/simulation"])["viewer"] is True
 
 
 def test_the_library_is_an_argument_of_both(resolve: Resolve) -> None:
