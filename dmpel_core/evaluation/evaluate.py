@@ -19,6 +19,7 @@ from dmpel_core.crews import ENGINES, crew
 from dmpel_core.evaluation.rollout import Condition, Episode, run_episode, staged
 from dmpel_core.evaluation.statistics import wilson_interval
 from dmpel_core.simulation.tasks import SUITES, task_names
+from dmpel_core.skills.alarm import FREQUENCY
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def run_job(job: Job) -> tuple[str, list[Episode]]:
     from dmpel_core.simulation.environment import Environment
 
     task, told = staged(job.suite, job.task, job.other, job.condition)
-    engine = load_engine(job.library, job.generation, sample_seed=job.seed if job.sample else None)
+    engine = load_engine(job.library, job.generation, sample_seed=job.seed if job.sample else None, insight=True)
     with Environment(task) as environment:
         return task.instruction, [
             run_episode(environment, engine, told, state, job.condition, job.horizon, job.seed) for state in job.states
@@ -73,12 +74,22 @@ def evaluate(jobs: Sequence[Job], processes: int, engine: str = "processes") -> 
 
 
 def totals(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row for each condition, over all tasks."""
+    """Return one row for each condition, over all tasks, with how many episodes raised the alarm and how long all lasted [h]."""
     result = []
     for name in dict.fromkeys(row["condition"] for row in rows):
         chosen = [row for row in rows if row["condition"] == name]
-        successes, episodes = sum(row["successes"] for row in chosen), sum(row["episodes"] for row in chosen)
-        result.append({"condition": name, "episodes": episodes, "successes": successes, "interval": wilson_interval(successes, episodes)})
+        successes, outcomes = sum(row["successes"] for row in chosen), [outcome for row in chosen for outcome in row["outcomes"]]
+        told = [outcome["alarms"] for outcome in outcomes if outcome["alarms"] is not None]
+        result.append(
+            {
+                "condition": name,
+                "episodes": len(outcomes),
+                "successes": successes,
+                "interval": wilson_interval(successes, len(outcomes)),
+                "alarmed": sum(count > 0 for count in told) if len(told) == len(outcomes) else None,
+                "hours": sum(outcome["ticks"] for outcome in outcomes) / FREQUENCY / 3600,
+            }
+        )
     return result
 
 
@@ -141,7 +152,8 @@ def run(arguments: argparse.Namespace) -> int:
     rows = evaluate(jobs, arguments.processes, arguments.engine)
     for row in totals(rows):
         low, high = row["interval"]
-        print(f"{row['condition']:12s} {row['successes']} / {row['episodes']}  95 % interval {low:.0%} to {high:.0%}")
+        alarm = "" if row["alarmed"] is None else f"  alarm in {row['alarmed']} of {row['episodes']} episodes, {row['hours']:.2f} h"
+        print(f"{row['condition']:12s} {row['successes']} / {row['episodes']}  95 % interval {low:.0%} to {high:.0%}{alarm}")
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps({"tasks": rows, "totals": totals(rows)}, indent=2) + "\n")

@@ -11,6 +11,8 @@ from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.placement import widen
 from dmpel_core.simulation.recording import settle
 from dmpel_core.simulation.tasks import PERTURBATIONS, Task, load_task, perturbed
+from dmpel_core.skills.alarm import TICKS
+from dmpel_core.skills.calibration import alarms_in
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,19 @@ def staged(suite: str, task: int, told: int, condition: Condition) -> tuple[Task
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode's outcome."""
+    """One episode's outcome.
+
+    Attributes:
+        state: Index of the stored initial state.
+        success: Whether the goal held before the horizon.
+        ticks: How many there were.
+        alarms: How often the engine found task or scene strange for so long that the alarm is raised; None where it tells nothing.
+    """
 
     state: int
     success: bool
     ticks: int
+    alarms: int | None = None
 
 
 def run_episode(
@@ -91,9 +101,13 @@ def run_episode(
     engine.reset()
     engine.set_instruction(instruction)
     settle(environment)  # demonstrations begin when the objects have come to rest
-    for tick in range(horizon):
+    strangeness: list[float] = []
+    success, ticks = False, 0
+    while not success and ticks < horizon:
         observation = environment.observe()
-        environment.step(engine.tick(observation.blanked() if condition.blank else observation).action)
-        if environment.success():
-            return Episode(state, True, tick + 1)
-    return Episode(state, False, horizon)
+        tick = engine.tick(observation.blanked() if condition.blank else observation)
+        if tick.insight is not None and tick.insight.reading is not None:
+            strangeness.append(tick.insight.reading.strangeness)
+        environment.step(tick.action)
+        success, ticks = environment.success(), ticks + 1
+    return Episode(state, success, ticks, alarms_in([np.array(strangeness)], TICKS) if strangeness else None)

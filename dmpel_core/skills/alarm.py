@@ -21,6 +21,8 @@ LONE_TEXT = 0.3
 """Limit of the instructions' distance, as a share of a text's length, where there is only one task to tell it from."""
 FEWEST = 20
 """Stored queries from which on a task has statistics."""
+TICKS, FREQUENCY = 20, 20.0
+"""Strange ticks in a row that raise the alarm, and ticks a second [Hz]: a second."""
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,10 @@ from dmpel_core.data.hdf5 import list_demonstrations, read_demonstration, read_t
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.keeping import keep_beside
 from dmpel_core.experts.library import Library, read_library
-from dmpel_core.skills.alarm import Alarm, Task, library_alarm, limit_name
-from dmpel_core.skills.calibration import auroc, detect, false_alarms, limit_for
+from dmpel_core.skills.alarm import FREQUENCY, TICKS, Alarm, Task, library_alarm, limit_name
+from dmpel_core.skills.calibration import alarms_in, auroc, detect, limit_for
 from dmpel_core.skills.queries import Asker
 from dmpel_core.skills.results import keep
-
-TICKS, FREQUENCY = 20, 20.0
-"""Strange ticks in a row that raise an alarm: a second at 20 Hz."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +109,7 @@ def measure(alarm: Alarm, known: Sequence[Run], foreign: Sequence[Run], ticks: i
     """Return the alarm's figures on episodes that set no limit."""
     familiar = [run.scores(alarm) for run in known]
     hours = sum(map(len, familiar)) / FREQUENCY / 3600
-    alarms = false_alarms(familiar, ticks)
+    alarms = alarms_in(familiar, ticks)
     figures: dict[str, object] = {
         "false_alarms": alarms,
         "hours_measured": round(hours, 3),

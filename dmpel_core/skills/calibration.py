@@ -77,8 +77,8 @@ def detect(episodes: Sequence[np.ndarray], ticks: int) -> Detection:
     return Detection(len(episodes), len(delays), float(np.median(delays)) if delays else None)
 
 
-def false_alarms(episodes: Sequence[np.ndarray], ticks: int) -> int:
-    """Return how often the alarm is raised in familiar episodes; each begins without one."""
+def alarms_in(episodes: Sequence[np.ndarray], ticks: int) -> int:
+    """Return how often the alarm is raised in episodes of so strange ticks (n,); each begins without one."""
     count = 0
     for scores in episodes:
         debounce, before = Debounce(ticks), False

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -13,8 +13,12 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation import evaluate as command
 from dmpel_core.evaluation import rollout
 from dmpel_core.experts.library import Library
+from dmpel_core.inference.engine import Tick
 from dmpel_core.observation import Observation
 from dmpel_core.simulation import environment
+from dmpel_core.skills.alarm import TICKS as TICKS_TO_ALARM
+from dmpel_core.skills.alarm import Reading
+from dmpel_core.skills.insight import Insight
 
 TASK = SimpleNamespace(instruction="open the drawer", initial_states=np.arange(5.0))
 TICKS = 4
@@ -96,6 +100,40 @@ def test_the_heaviest_gaussian_is_the_default_and_needs_no_seed(library: Library
     plain = play(library, notebook, "--seed", "3")
     np.testing.assert_array_equal(plain, play(library, notebook, "--actions", "mode", "--seed", "4"))
     assert np.abs(plain - play(library, notebook, "--actions", "sample", "--seed", "3")).max() > 1e-3
+
+
+@pytest.mark.parametrize(("strange", "alarms"), [(TICKS_TO_ALARM - 1, 0), (TICKS_TO_ALARM, 1), (None, None)])
+def test_an_episode_tells_how_often_the_alarm_was_raised(notebook: type[Notebook], strange: int | None, alarms: int | None) -> None:
+    class Teller:
+        """Finds the first ticks strange, the others familiar; or tells nothing."""
+
+        ticks = 0
+
+        def reset(self) -> None:
+            pass
+
+        def set_instruction(self, _: str) -> None:
+            pass
+
+        def tick(self, _: Observation) -> Tick:
+            self.ticks += 1
+            reading = None if strange is None else Reading("any", 0.0, 2.0 if self.ticks <= strange else 0.5)
+            return Tick(np.zeros(7), np.zeros((6, 1)), 1, Insight(reading, None))
+
+    notebook.actions = []
+    horizon = 2 * TICKS_TO_ALARM
+    episode = rollout.run_episode(notebook(TASK), Teller(), "go", 1, rollout.Condition("normal"), horizon, 0)
+    assert episode == rollout.Episode(1, False, horizon, alarms)
+
+
+def test_totals_say_in_how_many_episodes_the_alarm_was_raised() -> None:
+    def row(*alarms: int | None) -> dict[str, Any]:
+        outcomes = [{"ticks": 36_000, "alarms": count} for count in alarms]
+        return {"condition": "normal", "successes": 1, "episodes": len(alarms), "outcomes": outcomes}
+
+    (total,) = command.totals([row(0, 3), row(1)])
+    assert (total["alarmed"], total["hours"], total["successes"], total["episodes"]) == (2, 1.5, 2, 3)
+    assert command.totals([row(0, None)])[0]["alarmed"] is None
 
 
 def test_conditions_say_what_is_played_and_what_is_told() -> None:

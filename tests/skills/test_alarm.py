@@ -11,7 +11,7 @@ from dmpel_core.experts.library import Library, read_library
 from dmpel_core.skills import alarm_command
 from dmpel_core.skills.alarm import Alarm, Debounce, familiar, library_alarm, limit_name, text_limit
 from dmpel_core.skills.alarm_command import Run, calibrate, measure
-from dmpel_core.skills.calibration import auroc, detect, false_alarms, limit_for, worst
+from dmpel_core.skills.calibration import alarms_in, auroc, detect, limit_for, worst
 from tests.skills.small import WIDTH, context
 
 
@@ -84,7 +84,7 @@ def test_a_limit_holds_the_rate_that_was_asked_for() -> None:
     hours = 400 * 200 / 20.0 / 3600
     for per_hour in (5.0, 20.0):
         limit = limit_for(episodes[:200], 1, per_hour, 20.0)
-        alarms = false_alarms([scores / limit for scores in episodes[200:]], 1)
+        alarms = alarms_in([scores / limit for scores in episodes[200:]], 1)
         assert alarms / (hours / 2) < 2 * per_hour
     assert limit_for(episodes[:10], 1, 0.01, 20.0) > limit_for(episodes[:10], 1, 1.0, 20.0)
     assert limit_for([np.ones(5)], 1, 1.0, 20.0) == pytest.approx(1.5)
@@ -100,7 +100,7 @@ def test_auroc_is_the_chance_that_the_strange_scores_higher_ties_half() -> None:
 def test_detection_counts_from_the_first_strange_tick() -> None:
     found = detect([np.array([0.0, 2.0, 2.0, 2.0]), np.array([2.0, 2.0, 0.0]), np.zeros(4)], 2)
     assert (found.episodes, found.raised, found.delay) == (3, 2, 2.5)
-    assert false_alarms([np.array([2.0, 2.0, 0.0, 0.0, 2.0, 2.0])], 2) == 2
+    assert alarms_in([np.array([2.0, 2.0, 0.0, 0.0, 2.0, 2.0])], 2) == 2
 
 
 def runs_of(number: int, count: int, instruction: str, seed: int) -> list[Run]:
