@@ -30,7 +30,7 @@ endif
 demo: setup
 	$(BIN)/dmpel demo
 
-test: setup
+test: setup $(VENV)/.browser
 	$(BIN)/python -m pytest
 
 lint: setup
@@ -54,6 +54,13 @@ $(VENV)/.packages: constraints.txt setup.py scripts/install_system_packages.sh
 	@echo "Python packages: installing into $(VENV), 4 GB, 2 to 5 minutes (what is happening: tail -f $(VENV)/pip.log)"
 	$(BIN)/python -m pip install -qq --no-compile --log $(VENV)/pip.log --disable-pip-version-check -c constraints.txt -e '.[sim,ros,train,test]'
 	$(BIN)/python -m pip install -qq --log $(VENV)/pip.log --disable-pip-version-check --no-deps -c constraints.txt play-launch
+	touch $@
+
+# The tests look at the report in Chromium: Debian's own, elsewhere the one that belongs to Playwright, in ~/.cache/ms-playwright.
+$(VENV)/.browser: $(VENV)/.packages
+	scripts/install_system_packages.sh $(PYTHON) browser
+	@[ -x /usr/bin/chromium ] || echo "Browser: installing Playwright's Chromium, 200 MB, and what it needs; sudo may ask for your password."
+	@[ -x /usr/bin/chromium ] || $(BIN)/playwright install --with-deps --only-shell chromium
 	touch $@
 
 # An editable installation runs the code of this tree, but ROS looks for these files in share/: copy them again when they change.

@@ -43,7 +43,16 @@ EXTRAS = {
         *SIGN,
     ],
     # setuptools: colcon needs one that still has `setup.py develop`.
-    "test": [*RAY, "pytest>=8", "matplotlib>=3.8", "ruff>=0.9", "mypy>=1.13", "colcon-common-extensions>=0.3", "setuptools>=64,<80"],
+    "test": [
+        *RAY,
+        "pytest>=8",
+        "playwright>=1.50",
+        "matplotlib>=3.8",
+        "ruff>=0.9",
+        "mypy>=1.13",
+        "colcon-common-extensions>=0.3",
+        "setuptools>=64,<80",
+    ],
 }
 
 

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Install what pip cannot bring: an OpenGL that draws without a display, and a compiler for one small library of the tests.
+# Install what pip cannot bring: an OpenGL that draws without a display, a compiler for one small library of the tests, and, where asked for,
+# Debian's Chromium, in which the tests look at a page. (Ubuntu's is a snap, which containers cannot run: there Playwright brings one.)
 # Looks for each thing itself, not for a package's name, so it does nothing where all is there already.
-# usage: scripts/install_system_packages.sh [python]
+# usage: scripts/install_system_packages.sh [python [browser]]
 set -eu
 python="${1:-python3}"
 missing=""
@@ -35,6 +36,9 @@ need gcc command -v cc                                             # a stub libr
 need libc6-dev links
 version="$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 need "libpython$version" shared_python
+if [ "${2:-}" = browser ] && grep -qx 'ID=debian' /etc/os-release; then
+    need chromium test -x /usr/bin/chromium
+fi
 
 if [ -z "$missing" ]; then
     echo "System packages: all there."

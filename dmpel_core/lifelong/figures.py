@@ -1,6 +1,7 @@
 """The figures of the report, drawn with matplotlib."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -13,11 +14,12 @@ from dmpel_core.evaluation.statistics import wilson_interval
 from dmpel_core.groups import GROUPS
 
 Record = Mapping[str, Any]
-COLOURS = mpl.colormaps["tab20"]
+COLOURS = mpl.color_sequences["tab10"]
+DASHES = ("-", ":", "-.")
 
 
 def label(record: Record) -> str:
-    """Return a run's name in a legend."""
+    """Return a run's name above its own figures; where several are drawn, seeds of one name share a colour."""
     return f"{record['name']}, seed {record['seed']}"
 
 
@@ -27,10 +29,18 @@ def task_names(record: Record) -> list[str]:
     return [f"{task['suite'].removeprefix('libero_')} {task['number']}" if several else str(task["number"]) for task in record["tasks"]]
 
 
+def looks(records: Sequence[Record]) -> dict[str, dict[str, Any]]:
+    """Return colour and line style by name: the same in each figure that is given all records."""
+    names = sorted({record["name"] for record in records})
+    count = len(COLOURS)
+    return {name: {"color": COLOURS[place % count], "linestyle": DASHES[place // count % len(DASHES)]} for place, name in enumerate(names)}
+
+
 def success_matrix(record: Record) -> Figure:
     """Draw success on each task (columns) after each one was learned (rows)."""
     matrix, count = record["success_matrix"], len(record["tasks"])
-    figure = Figure(figsize=(1.6 + 0.55 * count, 1.4 + 0.45 * len(matrix)), layout="constrained")
+    width = 1.4 + 0.42 * count  # [inch], of which a letter of a title takes a tenth at most
+    figure = Figure(figsize=(width, 1.4 + 0.36 * len(matrix)), layout="constrained")
     axes = figure.subplots()
     values = np.full((len(matrix), count), np.nan)
     for place, row in enumerate(matrix):
@@ -40,7 +50,8 @@ def success_matrix(record: Record) -> Figure:
         if not np.isnan(value):
             axes.text(task, place, f"{100 * value:.0f}", ha="center", va="center", color="white" if value < 0.6 else "black", fontsize=8)
     names = task_names(record)
-    axes.set(title=f"{label(record)}: success [%]", xlabel="task", ylabel="after learning task")
+    figure.suptitle(fill(f"{label(record)}: success [%]", int(10 * width)))
+    axes.set(xlabel="task", ylabel="after learning task")
     axes.set_xticks(range(count), names, rotation=90 if "+" in record["suite"] else 0)
     axes.set_yticks(range(len(matrix)), names if len(matrix) == count else ["all"])
     return figure
@@ -54,11 +65,12 @@ def learning_curves(records: Sequence[Record]) -> Figure:
     lines = -(-(1 + len(tasks)) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.4 * lines + 0.6), layout="constrained")
     panels = list(figure.subplots(lines, columns, squeeze=False, sharey=True).flat)
-    for place, record in enumerate(shown):
-        colour, curves = COLOURS(place % 20), record["learning_curves"]
-        _mean_curve(panels[0], record, colour)
-        for task, curve in zip(task_names(record), curves, strict=True):
-            panels[1 + tasks.index(task)].plot(record["curve_steps"], curve, color=colour, marker=".")
+    look = looks(records)
+    for record in shown:
+        own = look[record["name"]]
+        _mean_curve(panels[0], record, own)
+        for task, curve in zip(task_names(record), record["learning_curves"], strict=True):
+            panels[1 + tasks.index(task)].plot(record["curve_steps"], curve, marker=".", **own)
     for axes, name in zip(panels, ["mean over tasks", *(f"task {task}" for task in tasks)], strict=False):
         axes.set(title=name, ylim=(-0.03, 1.03), xlabel="step")
     for axes in panels[1 + len(tasks) :]:
@@ -67,25 +79,26 @@ def learning_curves(records: Sequence[Record]) -> Figure:
     return figure
 
 
-def _mean_curve(axes: Axes, record: Record, colour: Any) -> None:
+def _mean_curve(axes: Axes, record: Record, look: Mapping[str, Any]) -> None:
     curves, steps = np.array(record["learning_curves"]), record["curve_steps"]
     episodes = record["selection_episodes"] * len(curves)
     bounds = np.array([wilson_interval(round(rate * episodes), episodes) for rate in curves.mean(0)])
-    axes.plot(steps, curves.mean(0), color=colour, marker=".", label=label(record))
-    axes.fill_between(steps, bounds[:, 0], bounds[:, 1], color=colour, alpha=0.15, linewidth=0)
+    axes.plot(steps, curves.mean(0), marker=".", label=record["name"], **look)
+    axes.fill_between(steps, bounds[:, 0], bounds[:, 1], color=look["color"], alpha=0.1, linewidth=0)
 
 
 def forgetting(records: Sequence[Record]) -> Figure:
     """Draw the mean success on all tasks learned so far, after each task."""
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    for place, record in enumerate(records):
-        matrix = record["success_matrix"]
+    look = looks(records)
+    for record in records:
+        matrix, own = record["success_matrix"], look[record["name"]]
         if len(matrix) == len(record["tasks"]):
             means = [np.mean(row[: index + 1]) for index, row in enumerate(matrix)]
-            axes.plot(range(1, len(means) + 1), means, marker=".", color=COLOURS(place % 20), label=label(record))
+            axes.plot(range(1, len(means) + 1), means, marker=".", label=record["name"], **own)
         else:
-            axes.axhline(float(np.mean(matrix[-1])), linestyle="--", color=COLOURS(place % 20), label=label(record))
+            axes.axhline(float(np.mean(matrix[-1])), label=record["name"], **{**own, "linestyle": "--"})
     axes.set(title="success on all tasks learned so far", xlabel="tasks learned", ylim=(-0.03, 1.03))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(figure)
@@ -106,6 +119,7 @@ def routing(record: Record) -> Figure | None:
         picture = axes.imshow(shares[:, group], vmin=0, vmax=1, cmap="magma", aspect="auto")
         axes.set(title=name, xlabel="expert", ylabel="task played")
         axes.set_yticks(range(len(shares)), task_names(record))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if record.get("pruned"):  # then experts are called by their tasks
             axes.set_xticks(range(shares.shape[-1]), [task_names(record)[place] for place in record["experts"]], rotation=90)
     figure.colorbar(picture, ax=list(figure.axes), label="share of ticks")
@@ -114,7 +128,7 @@ def routing(record: Record) -> Figure | None:
 
 
 def _legend(figure: Figure) -> None:
-    """Put one legend for all panels below them."""
+    """Put one legend for all panels below them, with each name once."""
     found = {name: line for axes in figure.axes for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     if found:
-        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=3, fontsize=8)
+        figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=4, fontsize=8)

@@ -14,12 +14,20 @@ from dmpel_core.lifelong.intervals import METRICS
 from dmpel_core.lifelong.summary import Row, rows
 from dmpel_core.lifelong.switching import FIGURES
 
+# What is wider than the page scrolls in a box of its own, so that a telephone shows figures and tables at a size that can be read.
 STYLE = """
+:root { color-scheme: light }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #222; background: #fff }
-table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .3rem .7rem; border-bottom: 1px solid #ccc; text-align: right }
-th:first-child, td:first-child, .tasks td { text-align: left } small { color: #666 } img { max-width: 100%; height: auto }
-.figures { display: flex; flex-wrap: wrap; gap: 1rem }
+table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid #ccc; text-align: right } th { vertical-align: bottom } td { white-space: nowrap }
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 6rem; position: sticky; left: 0; background: #fff }
+.tasks td { text-align: left; white-space: normal } small { color: #555 } img { display: block; max-width: 100%; height: auto }
+.wide { overflow-x: auto; scroll-padding-left: 11rem } .wide img { max-width: max(100%, 45rem) }
+.matrices { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: 1rem }
 """
+NOTE = """<p><small>Success rates, and below each its 95 % interval by chance of the episodes; several seeds are averaged.
+FWT: success while a task is learned. NBT: success lost on earlier tasks, less is better. AUC: success on each task while and after it is
+learned. Final success: on all tasks at the end.</small></p>"""
 HEADS = ("algorithm", "seeds", "tasks", "FWT", "NBT", "AUC", "final success", "trainable", "stored", "minutes")
 SWITCHING = ("own expert first", "switches per episode", "jerk at switches", "jerk elsewhere")
 """What `FIGURES` are called in a table."""
@@ -32,7 +40,8 @@ def write_page(records: Sequence[Mapping[str, Any]], folder: Path) -> Path:
     body = "".join(_suite(suite, [record for record in records if record["suite"] == suite], folder) for suite in suites)
     page = folder / "index.html"
     page.write_text(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Lifelong runs</title><style>{STYLE}</style></head>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>Lifelong runs</title><style>{STYLE}</style></head>'
         f"<body><h1>Lifelong runs</h1>{body}</body></html>\n",
         encoding="utf-8",
     )
@@ -49,31 +58,30 @@ def _suite(suite: str, records: Sequence[Mapping[str, Any]], folder: Path) -> st
         _table(rows(records)),
         _controls(records),
         "<h3>Forgetting</h3>",
-        show(forgetting(records), "forgetting", "Success on all tasks learned so far"),
+        _wide(show(forgetting(records), "forgetting", "Success on all tasks learned so far")),
         _pruned(records),
     ]
     if any(record["learning_curves"] for record in records):
-        parts += ["<h3>Learning curves</h3>", show(learning_curves(records), "learning-curves", "Success while each task is learned")]
-    parts.append('<h3>Success matrices</h3><div class="figures">')
+        curves = show(learning_curves(records), "learning-curves", "Success while each task is learned")
+        parts += ["<h3>Learning curves</h3>", _wide(curves)]
+    parts.append('<h3>Success matrices</h3><div class="matrices">')
     parts += [show(success_matrix(record), f"matrix-{name}", f"Success matrix of {label(record)}") for record, name in named]
     parts.append("</div>")
     drawn = [(record, name, routing(record)) for record, name in named]
     if any(figure for *_, figure in drawn):
         parts += ["<h3>Routing</h3>", _routing(records)]
-        parts += [show(figure, f"routing-{name}", f"Routing of {label(record)}") for record, name, figure in drawn if figure]
+        parts += [_wide(show(figure, f"routing-{name}", f"Routing of {label(record)}")) for record, name, figure in drawn if figure]
     return "".join([*parts, _tasks(records[0]), "</section>"])
 
 
 def _table(found: Sequence[Row]) -> str:
-    head = "".join(f"<th>{name}</th>" for name in HEADS)
     body = "".join(
         f"<tr><td>{escape(row.name)}</td><td>{', '.join(map(str, row.seeds))}</td><td>{row.tasks}</td>"
         + "".join(_metric(row, name) for name in METRICS)
         + f"<td>{row.trainable:,}</td><td>{row.stored / 1e6:.1f} MB</td><td>{row.minutes:.0f}</td></tr>"
         for row in found
     )
-    note = "<p><small>Below each figure its 95 % interval by chance of the episodes; several seeds are averaged.</small></p>"
-    return f'<table class="comparison"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{note}'
+    return _framed("comparison", HEADS, body) + NOTE
 
 
 def _metric(row: Row, name: str) -> str:
@@ -107,9 +115,8 @@ def _pruned(records: Sequence[Mapping[str, Any]]) -> str:
     if not lines:
         return ""
     heads = ("run", "after task", "experts of tasks", "success before", "success after", "stored before", "stored after")
-    head = "".join(f"<th>{name}</th>" for name in heads)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in line) + "</tr>" for line in lines)
-    return f'<h3>Pruned</h3><table class="pruned"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return "<h3>Pruned</h3>" + _framed("pruned", heads, body)
 
 
 def _pruning(record: Mapping[str, Any], told: Mapping[str, Any]) -> tuple[str, ...]:
@@ -121,19 +128,27 @@ def _pruning(record: Mapping[str, Any], told: Mapping[str, Any]) -> tuple[str, .
 
 def _sheet(kind: str, heads: Sequence[str], lines: Sequence[tuple[Mapping[str, Any], Sequence[float | None]]], digits: int) -> str:
     """Return a table with a line of figures for each run."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("run", *heads))
     cells = [
         (label(record), "".join("<td>&ndash;</td>" if value is None else f"<td>{value:.{digits}f}</td>" for value in values))
         for record, values in lines
     ]
     body = "".join(f"<tr><td>{escape(name)}</td>{values}</tr>" for name, values in cells)
-    return f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return _framed(kind, ("run", *heads), body)
+
+
+def _framed(kind: str, heads: Sequence[str], body: str) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in heads)
+    return _wide(f'<table class="{kind}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
 
 
 def _tasks(record: Mapping[str, Any]) -> str:
     lines = zip(task_names(record), record["tasks"], strict=True)
     body = "".join(f"<tr><td>{escape(name)}</td><td>{escape(task['instruction'])}</td></tr>" for name, task in lines)
     return f'<h3>Tasks</h3><table class="tasks">{body}</table>'
+
+
+def _wide(content: str) -> str:
+    return f'<div class="wide">{content}</div>'
 
 
 def _image(figure: Figure, path: Path, text: str) -> str:

@@ -1,14 +1,10 @@
 """Work on several tasks side by side, in processes that end with the one that started them."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from multiprocessing import get_context
-from multiprocessing.queues import Queue
-from queue import Empty
-from typing import Generic, Protocol, TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 
-from dmpel_core.crews import crew
+from dmpel_core.crews import ProcessCrew, crew
 from dmpel_core.errors import DmpelError
 from dmpel_core.simulation.tasks import load_task, task_names
 
@@ -44,69 +40,23 @@ def side_by_side(
     """
     if engine == "ray":
         yield from _on_a_cluster(work, jobs, processes, progress)
-        return
-    if processes <= 1 or len(jobs) == 1:
+    elif processes <= 1 or len(jobs) == 1:
         yield from (work(job, progress) for job in jobs)
-        return
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores already
-    context = get_context("spawn")
-    queue = context.Queue()
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=context, initializer=_adopt, initargs=(queue, os.getpid())) as pool:
-        pending = [pool.submit(_Told(work, _tell_parent), job) for job in jobs]
-        while pending:
-            _drain(queue, progress)
-            ended = [future for future in pending if future.done()]
-            pending = [future for future in pending if future not in ended]
-            yield from map(Future.result, ended)
-        _drain(queue, progress)
+    else:
+        with ProcessCrew(min(processes, len(jobs))) as workers:
+            yield from workers.as_they_end(work, jobs, progress)
 
 
 def _on_a_cluster(work: Work[Job], jobs: Sequence[Job], workers: int, progress: Callable[[], object]) -> Iterator[dict]:
     with crew("ray", workers) as cluster:
-        for job, summary in zip(jobs, cluster.map(_Told(work, _nothing), jobs), strict=True):
+        for job, summary in zip(jobs, cluster.map(partial(_untold, work), jobs), strict=True):
             for _ in range(job.size):
                 progress()
             yield summary
 
 
-class _Told(Generic[Job]):
-    """Work with somebody to tell of its progress."""
-
-    def __init__(self, work: Work[Job], tell: Callable[[], object]) -> None:
-        self._work, self._tell = work, tell
-
-    def __call__(self, job: Job) -> dict:
-        return self._work(job, self._tell)
-
-
-def _nothing() -> None:
-    """Tell nobody."""
-
-
-class _Worker:
-    """What a worker process knows: whom to tell of its progress, and who started it."""
-
-    queue: Queue
-    parent: int
-
-
-def _adopt(queue: Queue, parent: int) -> None:
-    _Worker.queue, _Worker.parent = queue, parent
-
-
-def _tell_parent() -> None:
-    _Worker.queue.put(1)
-    if os.getppid() != _Worker.parent:
-        raise CollectError("the process that started this one has ended; start again to go on")
-
-
-def _drain(queue: Queue, progress: Callable[[], object]) -> None:
-    try:
-        while True:
-            queue.get(timeout=0.5)
-            progress()
-    except Empty:
-        return
+def _untold(work: Work[Job], job: Job) -> dict:
+    return work(job, lambda: None)
 
 
 def or_error(suite: str, index: int, work: Callable[[], dict]) -> dict:

@@ -2,13 +2,14 @@
 
 import os
 import select
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from dmpel_core.crews import ENGINES, Crew, crew
+from dmpel_core.crews import ENGINES, Crew, ProcessCrew, crew
 from dmpel_core.errors import DmpelError
 
 
@@ -55,6 +56,31 @@ def test_two_work_at_the_same_time(workers: Crew, tmp_path: Path) -> None:
 def test_an_error_says_what_it_said_in_the_worker(workers: Crew) -> None:
     with pytest.raises(DmpelError, match="number 1 cannot be done: leave it out"):
         list(workers.map(fail, [0, 1]))
+
+
+def count(number: int, progress: Callable[[], object]) -> int:
+    for _ in range(number):
+        progress()
+    return number
+
+
+def test_progress_is_told_before_the_end_of_each_piece_of_work() -> None:
+    told: list[int] = []
+    with ProcessCrew(2) as workers:
+        sums = [(made, len(told)) for made in workers.as_they_end(count, [3, 0, 2, 5] * 10, lambda: told.append(1))]
+    assert sorted(made for made, _ in sums) == sorted([0, 2, 3, 5] * 10)
+    assert len(told) == 100
+    assert all(heard >= sum(made for made, _ in sums[: place + 1]) for place, (_, heard) in enumerate(sums))
+
+
+def interrupt_itself(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGINT)
+    return number
+
+
+def test_an_interrupt_at_the_terminal_is_left_to_the_parent() -> None:
+    with ProcessCrew(2) as workers:
+        assert list(workers.map(interrupt_itself, range(3))) == [0, 1, 2]
 
 
 def test_without_ray_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from dmpel_core.lifelong import report
 from dmpel_core.lifelong.ablation import KINDS, ablation
 from dmpel_core.skills.results import keep
 from tests.lifelong.conftest import LEARN, plan
-from tests.lifelong.test_report import FIGURES, record, write
+from tests.lifelong.records import FIGURES, record, write
 from tests.skills.arguments import run
 
 

@@ -2,11 +2,7 @@
 
 import argparse
 import json
-import os
-import select
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +31,6 @@ from dmpel_core.simulation import tasks as simulation_tasks
 from dmpel_core.training import skill_routing
 from dmpel_core.training.learn import learn
 from dmpel_core.training.run import Run
-from tests.conftest import ROOT
 from tests.core.test_evaluate import TASK, Notebook
 from tests.lifelong.conftest import OPTIONS, begun, coins
 from tests.lifelong.test_laws import teach, teach_next
@@ -255,30 +250,3 @@ def test_files_are_those_of_each_suite_in_turn(tmp_path: Path, monkeypatch: pyte
     made[2].unlink()
     with pytest.raises(DmpelError, match=r"tial2_demo\.hdf5.*collect --suite libero_spatial"):
         command.task_files([tmp_path], plan)
-
-
-PLAYING = """
-import os, signal
-from dmpel_core.crews import ProcessCrew
-
-def number(_):
-    return os.getpid()
-
-if __name__ == "__main__":
-    print(*ProcessCrew(1).map(number, [0]), flush=True)
-    signal.pause()
-"""
-
-
-def test_who_plays_ends_when_the_run_is_killed(tmp_path: Path) -> None:
-    script = tmp_path / "run.py"
-    script.write_text(PLAYING)
-    with subprocess.Popen(
-        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    ) as run:
-        assert run.stdout is not None
-        worker = os.pidfd_open(int(run.stdout.readline()))
-        run.kill()
-    ended, _, _ = select.select([worker], [], [], 60)
-    os.close(worker)
-    assert ended

@@ -1,53 +1,21 @@
 """The report: what it says, that nothing is missing in it, and what it refuses."""
 
-import argparse
 import base64
-import json
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.lifelong import figures, peak, report
-from dmpel_core.lifelong.intervals import Counts, draws, intervals
+from dmpel_core.lifelong.intervals import Counts, draws
 from dmpel_core.lifelong.player import routing
-from dmpel_core.lifelong.result import figures_of
 from dmpel_core.lifelong.summary import row_of, rows
-
-TASKS = [{"number": number, "instruction": f"put it on <{number}>", "frames": 9, "demonstrations": 1, "data": "ab"} for number in (3, 5)]
-
-
-def record(algorithm: str, seed: int = 0, **changes: Any) -> dict[str, Any]:
-    joint = algorithm == "multitask"
-    table = [[0.5, 1.0]] if joint else [[1.0], [0.5, 1.0]]
-    values = {
-        "format": 1, "algorithm": algorithm, "name": algorithm, "suite": "libero_goal", "seed": seed, "tasks": TASKS,
-        "success_matrix": table,
-        "learning_curves": [] if joint else [[0.0, 0.8], [0.2, 0.6]], "curve_steps": [0, 10], "episodes": 10, "selection_episodes": 5,
-        "trainable_parameters": 1234567, "stored_bytes": 2500000, "minutes": 61.0, "routing": [None, None],
-        "controls": {"blank": [0.0, 0.1]},
-    }  # fmt: skip
-    values |= changes
-    counts = Counts.of(values)
-    return {**values, **figures_of(counts), "intervals": intervals(counts)}
-
-
-ROUTES = [routing([np.eye(3)[[0, 0, 0, 1, 1, 2]]]), routing([np.full((6, 3), 0.5)])]
-
-FIGURES = {"accuracy_at_start": 0.75, "switches_per_episode": 2.0, "jerk_at_switches": 0.3, "jerk_elsewhere": None}
-
-
-def write(folder: Path, *records: dict[str, Any]) -> list[Path]:
-    places = [folder / f"{number}" for number in range(len(records))]
-    for place, values in zip(places, records, strict=True):
-        place.mkdir(parents=True)
-        (place / "result.json").write_text(json.dumps(values))
-    return places
+from tests.lifelong.records import FIGURES, ROUTES, TASKS, record, write, write_report
 
 
 class Page(HTMLParser):
@@ -83,11 +51,8 @@ class Page(HTMLParser):
 
 
 def made(folder: Path, places: list[Path]) -> Page:
-    parser = argparse.ArgumentParser()
-    report.add_arguments(parser)
-    assert report.run(parser.parse_args([*map(str, places), "--output", str(folder)])) == 0
     page = Page()
-    page.feed((folder / "index.html").read_text(encoding="utf-8"))
+    page.feed(write_report(folder, places).read_text(encoding="utf-8"))
     page.close()
     assert not page.open, "a tag that is never closed"
     return page
@@ -112,6 +77,29 @@ def test_the_page_shows_every_run_and_needs_nothing_beside_it(tmp_path: Path) ->
     assert comparison["dmpel"][3].startswith("0.400 ")  # the mean of both curves' means
     assert comparison["multitask"][5].strip() == "\N{EN DASH}"
     assert "2.5 MB" in comparison["sequential"][8]
+
+
+def test_seeds_share_a_look_and_names_keep_theirs_in_every_figure() -> None:
+    records = [record("multitask"), record("dmpel"), record("dmpel", 1), *(record("er", name=f"er {number}") for number in range(12))]
+
+    def seen(figure: Figure) -> dict[str, set[tuple[object, str]]]:
+        lines = [line for line in figure.axes[0].lines if line.get_label() != "multitask"]  # which has no curve
+        return {line.get_label(): {(other.get_color(), other.get_linestyle()) for other in lines if other.get_label() == line.get_label()}
+                for line in lines}  # fmt: skip
+
+    found = seen(figures.forgetting(records))
+    assert found == seen(figures.learning_curves(records))
+    looks = [look for kinds in found.values() for look in kinds]
+    assert len(looks) == len(set(looks)) == 13
+
+
+@pytest.mark.parametrize("name", ["dmpel", "dmpel, coefficient replay at a ratio of 0.05 and routers that start from names"])
+def test_the_title_of_a_matrix_stays_in_its_picture(name: str) -> None:
+    figure = figures.success_matrix(record("dmpel", name=name))
+    figure.draw_without_rendering()
+    title, picture = figure.texts[0].get_window_extent(), figure.bbox
+    assert picture.x0 <= title.x0 < title.x1 <= picture.x1
+    assert title.y1 <= picture.y1
 
 
 def test_instructions_cannot_break_the_page(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +157,24 @@ def test_overlong_episodes_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
 def test_options_are_checked(tmp_path: Path, options: list[str], words: str) -> None:
     with pytest.raises(CollectError, match=words):
         collect.run(arguments("--suite", "libero_goal", "--output", str(tmp_path), *options))
+
+
+def test_a_terminated_run_leaves_no_worker_and_goes_on(tmp_path: Path) -> None:
+    """All of a run's processes hold the pipe that the run complains into: it is at its end when none is left."""
+    command = [sys.executable, "-m", "dmpel_core.cli", "collect", "--suite", "libero_goal", "--tasks", "7,8", "--demonstrations", "2"]
+    command += ["--output", str(tmp_path), "--processes", "2", "--reach", "0.05"]
+    place = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as run:
+        assert run.stderr is not None
+        said = b""
+        while not re.search(rb" [1-3]/4 ", said):
+            said += (heard := os.read(run.stderr.fileno(), 4096))
+            assert heard, said.decode()
+        run.terminate()
+        _, last = run.communicate(timeout=60)
+    assert run.returncode == 143
+    assert last.endswith(b"\ndmpel collect: terminated\n")
+    assert subprocess.run(command, check=False, cwd=place, timeout=580).returncode == 0
+    tasks = json.loads((tmp_path / "libero_goal" / "collect.json").read_text())["tasks"].values()
+    assert [task["demonstrations"] for task in tasks] == [2, 2]
+    assert 0 < sum(task["made_in_this_run"] for task in tasks) < 4
