@@ -59,19 +59,26 @@ def _counts(rates: Sequence[Sequence[float]], episodes: int) -> list[list[int]]:
 def draws(counts: Counts, number: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
     """Return each metric (number,) for success rates drawn from what the episodes leave possible.
 
-    Every cell's rate is drawn from Beta(s + 1/2, n - s + 1/2), Jeffreys' posterior. Only chance of the episodes is in it, not that of
-    training: several seeds show that.
+    Every cell's rate is drawn from Beta(s + m, n - s + 1 - m), the posterior of a prior as strong as Jeffreys' whose mean m is that of the
+    cell's row: with 1/2 in its place ten cells near 1 would all be pulled down, and their mean's interval would miss the truth. Only chance
+    of the episodes is in it, not that of training: several seeds show that.
     """
     rng = np.random.default_rng(seed)
 
     def drawn(rows: Sequence[Sequence[int]], episodes: int) -> list[np.ndarray]:
-        return [rng.beta(np.array(row) + 0.5, episodes - np.array(row) + 0.5, (number, len(row))) for row in rows]
+        return [_drawn_rates(rng, np.array(row), episodes, number) for row in rows]
 
     matrix, curves = drawn(counts.matrix, counts.episodes), drawn(counts.curves, counts.curve_episodes)
     if not curves:
         return {"final_success": matrix[-1].mean(1)}
     found = [lifelong_metrics([row[n].tolist() for row in matrix], [row[n].tolist() for row in curves]) for n in range(number)]
     return {name: np.array([getattr(metrics, name) for metrics in found]) for name in METRICS}
+
+
+def _drawn_rates(rng: np.random.Generator, row: np.ndarray, episodes: int, number: int) -> np.ndarray:
+    mean = (row.sum() + 0.5) / (row.size * episodes + 1)
+    drawn: np.ndarray = rng.beta(row + mean, episodes - row + 1 - mean, (number, row.size))
+    return drawn
 
 
 def measured(counts: Counts) -> dict[str, float]:
