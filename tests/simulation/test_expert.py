@@ -111,6 +111,11 @@ def test_scene_knows_objects_and_table() -> None:
     assert scene.height_along(np.array([0, -0.4, 1]), np.array([0, -0.3, 1]), 0.05) == pytest.approx(0.8)
 
 
+def test_a_table_of_boxes_that_lie_on_their_side_is_as_high_as_it_looks() -> None:
+    board = '<body name="board" pos="0 0 0.78"><geom type="box" size="0.04 0.5 0.5" euler="0 90 0"/></body>'
+    assert Scene(*table(board)).table_height == pytest.approx(0.82)
+
+
 def test_contacts_are_seen() -> None:
     lid = '<body name="lid_1_main" pos="0 0 0.8595"><freejoint/><geom type="box" size="0.02 0.02 0.02"/></body>'
     scene = Scene(*table(lid))
