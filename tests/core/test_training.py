@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,32 +150,25 @@ learn(read_library(library), [data], settings, Told(folder, "learn"), 0.5, 2)
 """
 
 
-@pytest.mark.parametrize("killed_at", [0, 5])
-def test_learning_killed_and_started_again_gives_the_same_library(library: Library, tmp_path: Path, cache: Path, killed_at: int) -> None:
-    import shutil
-
-    data = write_noise(tmp_path / "a.hdf5", "open the drawer", 0)
-    twin = tmp_path / "twin"
+def test_learning_killed_and_started_again_gives_the_same_library(library: Library, tmp_path: Path, cache: Path) -> None:
+    data, twin = write_noise(tmp_path / "a.hdf5", "open the drawer", 0), tmp_path / "twin"
     shutil.copytree(library.path, twin)
-    command = [sys.executable, "-c", LEARN]
     environment = {**os.environ, "DMPEL_CACHE": str(cache)}
-    subprocess.run([*command, str(library.path), str(data), str(tmp_path / "run-1")], check=True, env=environment, capture_output=True)
-    victim = subprocess.Popen(
-        [*command, str(twin), str(data), str(tmp_path / "run-2")],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert victim.stdout is not None
-    for line in victim.stdout:
-        if line == f"step {killed_at}\n":
-            victim.send_signal(signal.SIGKILL)
-            break
-    assert victim.wait() == -signal.SIGKILL
-    victim.stdout.close()
-    assert json.loads((twin / "manifest.json").read_text())["generation"] == 0
-    subprocess.run([*command, str(twin), str(data), str(tmp_path / "run-2")], check=True, env=environment, capture_output=True)
+
+    def command(path: Path, run: str) -> list[str]:
+        return [sys.executable, "-c", LEARN, str(path), str(data), str(tmp_path / run)]
+
+    subprocess.run(command(library.path, "run-1"), check=True, env=environment, capture_output=True)
+    for killed_at in (0, 5):  # before the first checkpoint, and between two
+        with subprocess.Popen(
+            command(twin, "run-2"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as victim:
+            assert victim.stdout is not None
+            assert f"step {killed_at}\n" in iter(victim.stdout.readline, "")
+            victim.kill()
+        assert victim.returncode == -signal.SIGKILL
+        assert json.loads((twin / "manifest.json").read_text())["generation"] == 0
+    subprocess.run(command(twin, "run-2"), check=True, env=environment, capture_output=True)
     assert libraries_equal(read_library(library.path), read_library(twin))
 
 

@@ -141,9 +141,7 @@ class Scene:
             body, kind = int(model.geom_bodyid[geom]), mujoco.mjtGeom(model.geom_type[geom])
             known = body in self._owner or model.body(body).name.startswith(_ROBOT_PREFIXES)
             if not known and model.geom_contype[geom] and kind in (mujoco.mjtGeom.mjGEOM_PLANE, mujoco.mjtGeom.mjGEOM_BOX):
-                upwards = np.abs(
-                    self.data.geom_xmat[geom][6:]
-                )
+                upwards = np.abs(self.data.geom_xmat[geom][6:])
                 reach = upwards @ model.geom_size[geom] if kind == mujoco.mjtGeom.mjGEOM_BOX else 0.0
                 heights.append(float(self.data.geom_xpos[geom][2] + reach))
         return max(heights)
