@@ -20,10 +20,11 @@ from std_msgs.msg import Float64MultiArray
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import generations
 from dmpel_core.simulation.tasks import load_task
+from dmpel_core.stopping import stoppable
 from dmpel_ros import qos
 from dmpel_ros.evaluator import Evaluator, Outcome, Trial
 from dmpel_ros.locations import find_library
-from dmpel_ros.session import Setup, interruptible, session
+from dmpel_ros.session import Setup, session
 
 PERIOD_MS = 50.0
 MOST_GROWTH = 0.05
@@ -213,13 +214,12 @@ def run(options: argparse.Namespace) -> Report:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run; return 0 if all went well."""
-    options, reports = parse(argv), list[Report]()
-    status = interruptible(lambda: reports.append(run(options)))
-    for report in reports:
-        print("\n".join(f"{name:15} {value}" for name, value in asdict(report).items()))
-        print(f"a period is {PERIOD_MS:.0f} ms; the policy's own report is at the end of {options.output / 'logs' / 'policy.log'}")
-    return status or int(not all(report.passed() for report in reports))
+    options = parse(argv)
+    report = run(options)
+    print("\n".join(f"{name:15} {value}" for name, value in asdict(report).items()))
+    print(f"a period is {PERIOD_MS:.0f} ms; the policy's own report is at the end of {options.output / 'logs' / 'policy.log'}")
+    return int(not report.passed())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(stoppable("soak", main))

@@ -17,14 +17,13 @@ from dmpel_core.experts.pool import ExpertPool
 from dmpel_core.experts.router import Router
 from dmpel_core.inference.flat_pool import FlatPool
 from dmpel_core.inference.flat_router import FlatRouter
+from dmpel_core.inference.stages import STAGES
 from dmpel_core.inference.workspace import Workspace
 from dmpel_core.policy.clip_text import ClipTextTower
 from dmpel_core.policy.image import ConvolutionalTower, ImageTower
 from dmpel_core.policy.policy import Policy
 from dmpel_core.policy.text import TextTower
 from dmpel_core.policy.vision import VisionTower
-
-STAGES = ("image", "text", "router", "mixing", "temporal")
 
 Place = tuple[type, str, str]
 """A class, one of its methods, and the stage that its calls belong to."""

@@ -7,20 +7,14 @@ asked for, so `dmpel collect` never loads ROS and `dmpel learn` never loads a si
 import argparse
 import os
 import select
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
-from types import FrameType
 
 from dmpel_core import __version__
 from dmpel_core.errors import DmpelError
+from dmpel_core.stopping import stoppable
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells report it."""
-TERMINATED = 143
-"""Exit status after SIGTERM, as shells report it."""
 CUT_OFF = 141
 """Exit status when nobody reads the output any more, as shells report it."""
 
@@ -38,17 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("command", choices=list(known), help="what to do; `dmpel COMMAND --help` says more")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     chosen = parser.parse_args(argv)
-    received: list[int] = []
     try:
-        with _terminable(received):
-            return _run(chosen.command, known[chosen.command], chosen.rest)
+        return stoppable(f"dmpel {chosen.command}", lambda: _run(chosen.command, known[chosen.command], chosen.rest))
     except DmpelError as error:
         print(f"dmpel {chosen.command}: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        what, status = ("terminated", TERMINATED) if received else ("interrupted", INTERRUPTED)
-        print(f"\ndmpel {chosen.command}: {what}", file=sys.stderr)  # a progress bar may stand there
-        return status
 
 
 def _run(name: str, point: EntryPoint, rest: Sequence[str]) -> int:
@@ -64,21 +52,6 @@ def _run(name: str, point: EntryPoint, rest: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still has to write when it ends
         return CUT_OFF
     return status
-
-
-@contextmanager
-def _terminable(received: list[int]) -> Iterator[None]:
-    """Take SIGTERM like Ctrl-C, so that every block on the way out ends what it started, and enter it into a list."""
-
-    def terminate(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _output_is_read() -> bool:

@@ -6,7 +6,7 @@ inbox; nodes, topics and clocks are handed in.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from dmpel_core.errors import DmpelError
@@ -82,8 +82,8 @@ class Controller:
         with self._requests:
             self._wanted[what] = value
 
-    def apply_requests(self) -> bool:
-        """Carry out what was asked for since the last tick; return whether the instruction changed."""
+    def apply_requests(self) -> Collection[str]:
+        """Carry out what was asked for since the last tick, and return it."""
         with self._requests:
             wanted, self._wanted = self._wanted, {}
         if "clear" in wanted:
@@ -99,7 +99,7 @@ class Controller:
             self._follow(wanted["instruction"])
         if wanted.keys() - {"reset"}:
             self._seen = None  # what was held for want of this may be acted on now; a reset waits for the new episode's first observation
-        return "instruction" in wanted
+        return wanted.keys()
 
     def _rest(self) -> None:
         self._guard.rest()
@@ -168,6 +168,7 @@ class Controller:
         frozen = self._vigil.frozen(observation)
         if frozen is not None:
             return frozen
+        prepared = time.perf_counter() - began
         try:
             tick = self._compute(observation, inputs)
         except DmpelError as error:
@@ -181,7 +182,7 @@ class Controller:
             return Held(
                 "late", f"the tick took {1e3 * compute:.0f} ms, {1e3 * self._patience.compute:.0f} ms are allowed: free the processor"
             )
-        return Acted(replace(tick, action=action), observation, inputs.stamp, age, began, limited)
+        return Acted(replace(tick, action=action), observation, inputs.stamp, age, began, prepared, limited)
 
     def _compute(self, observation: Observation, inputs: Inputs) -> Tick:
         """Have the engine compute, and note what it was given and gave."""

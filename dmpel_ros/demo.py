@@ -14,7 +14,7 @@ from dmpel_core.simulation.tasks import Task, load_task
 from dmpel_ros import report
 from dmpel_ros.evaluator import Evaluator, Trial
 from dmpel_ros.locations import config_file
-from dmpel_ros.session import Setup, interruptible, parse_states, session
+from dmpel_ros.session import Setup, parse_states, session
 from dmpel_ros.simulate import plan_trials, run_trials
 
 
@@ -68,10 +68,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show everything, print the table, write the summary."""
-    return interruptible(lambda: _run(arguments))
-
-
-def _run(arguments: argparse.Namespace) -> None:
     plan = read_plan(arguments.plan or config_file("demo.yaml"))
     setup = Setup(arguments.library or plan.library, plan.first_generation, arguments.output / "logs", plan.real_time_factor, record=True)
     print("starting the simulated arm and the policy node ...", flush=True)
@@ -80,6 +76,7 @@ def _run(arguments: argparse.Namespace) -> None:
         generation = evaluator.generation
     report.write(arguments.output / "summary.json", report.summary(groups, generation))
     print(f"\n{report.table(groups)}\n\nsummary and films: {arguments.output}")
+    return 0
 
 
 class Show:

@@ -6,6 +6,7 @@ Nothing here knows a node, a topic or a policy.
 import array
 import io
 import json
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -144,22 +145,22 @@ def from_twist(message: TwistStamped) -> np.ndarray:
     return np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
 
 
-def to_table(values: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> Float32MultiArray:
-    """Return a (rows, columns) table; each dimension's label is a JSON list of the names that it runs over."""
-    width = len(columns)
+def to_table(values: np.ndarray, *axes: Sequence[str]) -> Float32MultiArray:
+    """Return a table with one axis for each list of names; each dimension's label is the list as JSON."""
+    sizes = [len(names) for names in axes]
     dimensions = [
-        MultiArrayDimension(label=json.dumps(list(rows)), size=len(rows), stride=len(rows) * width),
-        MultiArrayDimension(label=json.dumps(list(columns)), size=width, stride=width),
+        MultiArrayDimension(label=json.dumps(list(names)), size=len(names), stride=math.prod(sizes[place:]))
+        for place, names in enumerate(axes)
     ]
     message = Float32MultiArray(layout=MultiArrayLayout(dim=dimensions))
     message.data = _filled("f", np.asarray(values, np.float32))
     return message
 
 
-def from_table(message: Float32MultiArray) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
-    """Return the table (rows, columns) and the names of its rows and columns."""
-    rows, columns = (tuple(json.loads(dimension.label)) for dimension in message.layout.dim)
-    return np.asarray(message.data, np.float32).reshape(len(rows), len(columns)), rows, columns
+def from_table(message: Float32MultiArray) -> tuple[np.ndarray, list[tuple[str, ...]]]:
+    """Return the table and the names along each of its axes."""
+    axes = [tuple(json.loads(dimension.label)) for dimension in message.layout.dim]
+    return np.asarray(message.data, np.float32).reshape([len(names) for names in axes]), axes
 
 
 def to_record(values: Sequence[float], fields: Sequence[str]) -> Float64MultiArray:

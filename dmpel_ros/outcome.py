@@ -16,6 +16,7 @@ class Acted:
         stamp: Stamp of the observation [ns].
         age: Age of the observation when the tick began [s].
         began: When the tick began, on the performance counter [s].
+        prepared: How long the inputs took to be checked and put together, before the engine [s].
         limited: Names of the limits that bit.
     """
 
@@ -24,6 +25,7 @@ class Acted:
     stamp: int
     age: float
     began: float
+    prepared: float
     limited: tuple[str, ...] = field(default=())
 
 

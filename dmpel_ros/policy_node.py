@@ -66,7 +66,7 @@ class PolicyNode(ManagedNode):
         self._period, self._simulated = 1.0 / read(self, "rate"), read(self, "use_sim_time")
         self._topics = {source: read(self, f"{source}_topic") for source in SOURCES}
         self._inbox = Inbox(tuple(self._topics.values()), read(self, "max_input_skew"))
-        self._telemetry = Telemetry(self, self._period)
+        self._telemetry = Telemetry(self, self._period, self._simulated)
         self._watch = Watch(self, read(self, "alarm_ticks"), read(self, "alarm"))
         self._stepping = threading.Lock()  # held for one tick
         self._telling = threading.Lock()  # both threads tell, and the last word must be the latest
@@ -288,8 +288,11 @@ class PolicyNode(ManagedNode):
     def _apply_requests(self) -> None:
         with self._stepping:
             parts = self._parts
-            if parts is not None and parts.control.apply_requests():
+            asked = () if parts is None else parts.control.apply_requests()
+            if parts is not None and "instruction" in asked:
                 self._report_library(parts)
+            if "reset" in asked:
+                self._telemetry.statistics.pause()
 
     def step(self) -> Acted | Held | None:
         """Do one tick: act and publish, or hold and tell why; None while the node is not active."""
@@ -297,6 +300,7 @@ class PolicyNode(ManagedNode):
         with self._stepping:
             parts = self._parts
             if parts is None or not self._active.is_set():
+                self._telemetry.statistics.pause()
                 return None
             self._tick_began = time.monotonic()
             outcome = parts.control.tick()

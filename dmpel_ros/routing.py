@@ -1,4 +1,4 @@
-"""Which experts acted, as the message on ~/routing: a row per module group, a column per expert, and the row's entropy."""
+"""Which experts of a generation acted, as the message on ~/routing: a row per module group, a column per expert, the row's entropy."""
 
 import numpy as np
 from std_msgs.msg import Float32MultiArray
@@ -21,12 +21,13 @@ def entropy(coefficients: np.ndarray) -> np.ndarray:
     return -(shares * np.log2(np.where(shares > 0.0, shares, 1.0))).sum(axis=1)
 
 
-def to_routing(coefficients: np.ndarray, experts: tuple[str, ...]) -> Float32MultiArray:
-    """Return the message for coefficients, (6, experts)."""
-    return messages.to_table(np.column_stack([coefficients, entropy(coefficients)]), GROUPS, (*experts, ENTROPY))
+def to_routing(coefficients: np.ndarray, experts: tuple[str, ...], generation: int) -> Float32MultiArray:
+    """Return the message for coefficients, (6, experts), that a generation gave: a table (1, 6, experts + 1)."""
+    rows = np.column_stack([coefficients, entropy(coefficients)])
+    return messages.to_table(rows[None], (f"generation {generation}",), GROUPS, (*experts, ENTROPY))
 
 
 def from_routing(message: Float32MultiArray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the coefficients, (6, experts), and the experts' names."""
-    values, _, columns = messages.from_table(message)
-    return values[:, :-1], columns[:-1]
+    values, (_, _, columns) = messages.from_table(message)
+    return values[0, :, :-1], columns[:-1]

@@ -1,13 +1,10 @@
 """The simulated arm and the policy as two processes with an evaluator beside them: what `simulate`, `demo` and the tests share."""
 
 import os
-import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import rclpy
@@ -46,20 +43,6 @@ def ros_arguments(parameters_file: str, **parameters: Any) -> list[str]:
     return ["--ros-args", "--params-file", str(config_file(parameters_file)), *single]
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Treat a termination like Ctrl-C, so that every block on the way out ends its processes."""
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 @contextmanager
 def _initialised() -> Iterator[None]:
     """Initialise rclpy without its signal handlers: a Ctrl-C must first end the episode, then the network."""
@@ -75,7 +58,6 @@ def session(setup: Setup) -> Iterator[Evaluator]:
     """Start both nodes on a network of their own and yield an evaluator that has found them; end them with the block."""
     library = find_library(setup.library)
     with ExitStack() as stack:
-        stack.enter_context(_terminable())
         environment = stack.enter_context(private_network())
         processes = Processes(setup.logs, environment)
         stack.callback(processes.stop)
@@ -105,16 +87,6 @@ def recording(folder: Path, logs: Path) -> Iterator[None]:
         yield
     finally:
         processes.stop()
-
-
-def interruptible(work: Callable[[], None]) -> int:
-    """Do the work and return the exit status; Ctrl-C is an ordinary way to end it."""
-    try:
-        work()
-    except KeyboardInterrupt:
-        print("\ninterrupted; no summary is written", file=sys.stderr)
-        return 130
-    return 0
 
 
 def parse_states(text: str) -> Sequence[int]:

@@ -15,7 +15,7 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.simulation.tasks import SUITES, load_task
 from dmpel_ros import report
 from dmpel_ros.evaluator import Evaluator, Outcome, Trial
-from dmpel_ros.session import Setup, interruptible, parse_states, session
+from dmpel_ros.session import Setup, parse_states, session
 from dmpel_ros.video import Film
 
 CONDITIONS = ("normal", "blank", "wrong", "wide", "wide_blank")
@@ -50,10 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run all episodes, print the table, write the summary."""
-    return interruptible(lambda: _run(arguments))
-
-
-def _run(arguments: argparse.Namespace) -> None:
     plans = list(_plans(arguments))
     logs, recorded = arguments.output.parent / "logs", arguments.video is not None
     setup = Setup(arguments.library, arguments.generation, logs, arguments.real_time_factor, recorded, arguments.viewer)
@@ -67,6 +63,7 @@ def _run(arguments: argparse.Namespace) -> None:
         generation = evaluator.generation
     report.write(arguments.output, report.summary(groups, generation))
     print(f"\n{report.table(groups)}\n\nsummary: {arguments.output}")
+    return 0
 
 
 def run_trials(evaluator: Evaluator, trials: Sequence[Trial], note: str, film: Path | None, done: int, total: int) -> tuple[Outcome, ...]:

@@ -5,6 +5,7 @@ from the executor's.
 """
 
 import json
+import math
 import time
 from collections.abc import Sequence
 
@@ -12,21 +13,25 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_msgs.msg import Float32MultiArray, Float64MultiArray, String
 
+from dmpel_core.inference.stages import STAGES
 from dmpel_ros import messages, qos
 from dmpel_ros.outcome import Acted
 from dmpel_ros.routing import to_routing
 from dmpel_ros.statistics import TickStatistics
 from dmpel_ros.trace import Trace
 
-TIMING_FIELDS = ("stamp_s", "compute_ms", "observation_age_ms", "overrun", "generation")
+TIMING_FIELDS = (
+    *("stamp_s", "compute_ms", "observation_age_ms", "overrun", "generation", "interval_ms", "target_ms"),
+    *("inputs_ms", *(f"{stage}_ms" for stage in STAGES)),
+)
 
 
 class Telemetry:
     """The reports of one node."""
 
-    def __init__(self, node: Node, period: float) -> None:
-        """Advertise; a tick that computes longer than `period` [s] is an overrun."""
-        self._node, self._period = node, period
+    def __init__(self, node: Node, period: float, simulated: bool) -> None:
+        """Advertise; a tick that computes longer than `period` [s] is an overrun. In simulated time intervals are those of its stamps."""
+        self._node, self._period, self._simulated = node, period, simulated
         self.statistics = TickStatistics()
         self._routing = node.create_publisher(Float32MultiArray, "~/routing", qos.REPORT)
         self._timing = node.create_publisher(Float64MultiArray, "~/timing", qos.REPORT)
@@ -37,13 +42,15 @@ class Telemetry:
 
     def tick(self, acted: Acted, experts: Sequence[str]) -> None:
         """Tell one tick's timing and routing."""
-        compute = time.perf_counter() - acted.began
+        tick, now = acted.tick, time.perf_counter()
+        compute, stamp = now - acted.began, acted.stamp / 1e9
         overrun = compute > self._period
-        self.statistics.acted(1e3 * compute, 1e3 * acted.age, overrun, acted.limited)
-        record = (acted.stamp / 1e9, 1e3 * compute, 1e3 * acted.age, float(overrun), float(acted.tick.generation))
-        self._timing.publish(messages.to_record(record, TIMING_FIELDS))
-        if acted.tick.coefficients.shape[1] == len(experts):  # not so for the one tick during which a load changes the names
-            self._routing.publish(to_routing(acted.tick.coefficients, tuple(experts)))
+        interval = self.statistics.acted(stamp if self._simulated else now, 1e3 * compute, 1e3 * acted.age, overrun, acted.limited)
+        stages = (1e3 * tick.stages.get(stage, math.nan) for stage in STAGES)
+        record = (stamp, 1e3 * compute, 1e3 * acted.age, float(overrun), float(tick.generation), interval, 1e3 * self._period)
+        self._timing.publish(messages.to_record((*record, 1e3 * acted.prepared, *stages), TIMING_FIELDS))
+        if tick.coefficients.shape[1] == len(experts):  # not so for the one tick during which a load changes the names
+            self._routing.publish(to_routing(tick.coefficients, tuple(experts), tick.generation))
 
     def trace(self, trace: Trace) -> None:
         """Tell what the engine computed from what, for recordings."""

@@ -14,8 +14,9 @@ import sys
 from pathlib import Path
 
 from dmpel_core.simulation.tasks import load_task
+from dmpel_core.stopping import stoppable
 from dmpel_ros.evaluator import Evaluator, Trial
-from dmpel_ros.session import Setup, interruptible, recording, session
+from dmpel_ros.session import Setup, recording, session
 
 
 def parse() -> tuple[argparse.Namespace, list[str]]:
@@ -51,7 +52,7 @@ def show(evaluator: Evaluator, trial: Trial, wanted: int) -> None:
     sys.exit(f"the scripted expert has shown '{trial.instruction}' {kept} times in {10 * wanted} tries")
 
 
-def main() -> None:
+def main() -> int:
     """Show, learn, load, try."""
     options, for_learning = parse()
     task = load_task(options.suite, options.task)
@@ -71,7 +72,8 @@ def main() -> None:
             f"'{task.instruction}' by generation {', '.join(map(str, outcome.generations))}, experts {', '.join(evaluator.experts)}: "
             f"{'success' if outcome.success else 'failure'} after {outcome.ticks} ticks"
         )
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(interruptible(main))
+    sys.exit(stoppable("add_a_skill", main))

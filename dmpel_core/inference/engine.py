@@ -4,7 +4,8 @@ An engine owns the observation window and one generation of a library. `tick` is
 `load` may be called from any other thread and takes effect at the start of the next tick.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -23,12 +24,14 @@ class Tick:
         coefficients: (6, experts), rows as in `dmpel_core.groups.GROUPS`; zero where an expert is not among the top-k of its group.
         generation: Library generation that computed it.
         insight: What is told beside the action, where the engine was asked to.
+        stages: Seconds that each of `dmpel_core.inference.stages.STAGES` took, where the engine measures them.
     """
 
     action: np.ndarray
     coefficients: np.ndarray
     generation: int
     insight: Insight | None = None
+    stages: Mapping[str, float] = field(default_factory=dict)
 
 
 class Engine(Protocol):

@@ -28,6 +28,7 @@ from dmpel_core.inference.flat_router import FlatRouter
 from dmpel_core.inference.int8 import open_int8
 from dmpel_core.inference.options import Savings
 from dmpel_core.inference.routing import Mixer, Queries
+from dmpel_core.inference.stages import Stopwatch
 from dmpel_core.inference.workspace import Workspace
 from dmpel_core.observation import Observation
 from dmpel_core.skills.insight import Insight, Known, Observer, observer_of
@@ -100,6 +101,7 @@ class OnnxEngine:
         self._alive: weakref.WeakSet[Generation] = weakref.WeakSet()
         self._instruction = ""
         self._ticking = False
+        self._stopwatch = Stopwatch()
         self._next = self._current = self._build(open_library(library, generation, self._limits), None)
         self._begin(self._current)
 
@@ -208,19 +210,24 @@ class OnnxEngine:
             self._ticking = False
 
     def _tick(self, observation: Observation) -> Tick:
+        self._stopwatch.begin()
         self.catch_up()
         current = self._current = self._next
         if current.backbone.work is not self._work:
             self._begin(current)
         work = self._work
         work.observe(observation)
+        self._stopwatch.lap("image")
         new = work.read(self._instruction)
+        self._stopwatch.lap("text")
         self._adapt(current, new)
         work.encode()
+        self._stopwatch.lap("image")
         self._advance()
         logits, mean, deviation = work.act(self._slot)
+        self._stopwatch.lap("temporal")
         action = self._ensemble.next(self._choose(logits, mean, deviation))
-        return Tick(action, self._coefficients, current.number, self._tell(current))
+        return Tick(action, self._coefficients, current.number, self._tell(current), self._stopwatch.times())
 
     def latent(self) -> np.ndarray:
         """Return the router's last hidden layer and the temporal feature of the last tick, (router_hidden + width,): what heads see.
@@ -253,14 +260,17 @@ class OnnxEngine:
         else:
             self._route(current)
         moved = self._mixer.update(current.backbone.pool, current.rows, current.router, self._coefficients)
+        self._stopwatch.lap("mixing")
         if new_instruction or moved[GROUPS.index("text")]:
             self._work.understand(adapted=True)
+            self._stopwatch.lap("text")
 
     def _without_experts(self, new_instruction: bool) -> None:
         """Act with the backbone alone."""
         if self._router is not None or new_instruction:
             self._mixer.reset()
             self._work.understand(adapted=False)
+            self._stopwatch.lap("text")
         self._router, self._coefficients = None, np.zeros((len(GROUPS), 0), np.float32)
 
     def _route(self, current: Generation) -> None:
@@ -269,6 +279,7 @@ class OnnxEngine:
         due = self._ticks % self._interval == 0 or self._router is not current.router
         if due:
             self._work.look()
+            self._stopwatch.lap("image")
             self._queries.see(self._work.frozen_sentence, self._work.classes)
         self._queries.remember(self._work.state)
         self._ticks += 1
@@ -277,6 +288,7 @@ class OnnxEngine:
             if self._router is not current.router:
                 self._calm.reset()
             self._router, self._coefficients = current.router, self._calm(current.router(self._query))
+        self._stopwatch.lap("router")
 
     def _advance(self) -> None:
         """Move to this tick's place in the window."""

@@ -38,8 +38,8 @@ def word_tokenizer() -> bytes:
     return tokenizer.to_str().encode()
 
 
-def make_exported(path: Path, sizes: PolicySizes, experts: int = 0, seed: int = 0) -> Library:
-    """Write a library of random weights, export its graphs, then add experts, a generation each."""
+def make_exported(path: Path, sizes: PolicySizes, experts: int = 0, seed: int = 0, side: int = 128) -> Library:
+    """Write a library of random weights for pictures of `side` pixels, export its graphs, then add experts, a generation each."""
     torch.manual_seed(seed)
     policy = Policy(sizes)
     if isinstance(policy.text, ClipTextTower):
@@ -53,7 +53,7 @@ def make_exported(path: Path, sizes: PolicySizes, experts: int = 0, seed: int = 
         policy=sizes.to_json(),
         modules=library_modules(policy),
         text_encoder=policy.text.identity(),
-        observation=OBSERVATION,
+        observation=OBSERVATION | {"cameras": {name: [side, side, 3] for name in OBSERVATION["cameras"]}},
     )
     library = export_library(path)
     for number in range(experts):

@@ -1,6 +1,7 @@
 """The ONNX engine against the torch engine, and what it may leave out."""
 
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from dmpel_core.inference import Savings, load_engine
 from dmpel_core.inference.engine import Tick
 from dmpel_core.inference.export.command import export_library
 from dmpel_core.inference.onnx_engine import OnnxEngine
+from dmpel_core.inference.stages import STAGES
 from dmpel_core.inference.torch_engine import TorchEngine
 from tests.core.conftest import TINY
 from tests.core.engines import TINY_CLIP, actions, grow, make_exported, observations, random_router
@@ -62,6 +64,18 @@ def test_both_engines_agree_over_an_episode(tmp_path: Path, sizes: object) -> No
 def test_both_engines_agree_on_the_shipped_library(tmp_path: Path) -> None:
     path = shutil.copytree(ROOT / "models/libero_goal", tmp_path / "library")
     assert_same(export_library(path), 4, 128)
+
+
+def test_a_tick_tells_what_each_stage_took(exported: Library) -> None:
+    engine = OnnxEngine(exported.path, savings=Savings(route_every=3))
+    engine.set_instruction("open the drawer")
+    told = []
+    for observation in observations(3):
+        began = time.perf_counter()
+        told.append(engine.tick(observation).stages)
+        assert sum(told[-1].values()) <= time.perf_counter() - began
+    assert [tuple(stages) for stages in told] == [STAGES] * 3
+    assert all(told[0].values())
 
 
 def test_drawn_actions_follow_the_seed(exported: Library) -> None:

@@ -21,8 +21,8 @@ from tests.ros.fakes import SIZE
 class Bench:
     """A robot, and a policy process that can be started anew."""
 
-    def __init__(self, folder: Path, library: Path, environment: dict[str, str]) -> None:
-        self.library = library
+    def __init__(self, folder: Path, library: Path, environment: dict[str, str], module: str) -> None:
+        self.library, self._module = library, module
         self._folder, self._environment = folder, environment
         self.robot: FakeRobot
         self.process: subprocess.Popen[bytes]
@@ -35,7 +35,7 @@ class Bench:
         }  # fmt: skip
         arguments = [part for name, value in (given | parameters).items() for part in ("-p", f"{name}:={value}")]
         with (self._folder / "policy.log").open("ab") as log:
-            command = [sys.executable, "-m", "tests.ros.scripted_policy", "--ros-args", *arguments]
+            command = [sys.executable, "-m", self._module, "--ros-args", *arguments]
             self.process = subprocess.Popen(command, env=self._environment, cwd=ROOT, stdout=log, stderr=log)
         # Its first status, not its services: those of a node that was killed seem to be there for a while.
         self.robot.wait(lambda: self.robot.state == "unconfigured", "the policy has not started")
@@ -56,11 +56,11 @@ class Bench:
 
 
 @contextmanager
-def on_bench(folder: Path, library: Path, **parameters: Any) -> Iterator[Bench]:
-    """Give a robot whose arm moves by a library; logs go to the folder, parameters to the policy."""
+def on_bench(folder: Path, library: Path, module: str = "tests.ros.scripted_policy", **parameters: Any) -> Iterator[Bench]:
+    """Give a robot whose arm moves by a library; logs go to the folder, parameters to the policy, which is a module's."""
     with ExitStack() as stack:
         environment = stack.enter_context(private_network())
-        made = Bench(folder, library, dict(environment))
+        made = Bench(folder, library, dict(environment), module)
         context = Context()
         rclpy.init(context=context, domain_id=int(environment["ROS_DOMAIN_ID"]))
         stack.callback(context.try_shutdown)

@@ -53,7 +53,8 @@ class FakeEngine:
         self.pause()
         action = self.action.copy()
         action[0] += min(observation.joints[0], 1.0)
-        return Tick(action, np.full((len(GROUPS), self.generation), 1.0 / self.generation), self.generation)
+        coefficients = np.full((len(GROUPS), self.generation), 1.0 / self.generation)
+        return Tick(action, coefficients, self.generation, stages={"image": 0.004, "temporal": 0.003})
 
     def catch_up(self) -> None:
         self.caught_up += 1

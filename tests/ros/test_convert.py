@@ -243,7 +243,7 @@ class Follower:
         if action is not None:
             observation = Observation(*pictures, self.joints, np.zeros(2))
             self.tape.add("/gripper_controller/commands", Float64MultiArray(data=[0.04 if action[6] < 0 else 0.0]))
-            self.output.act(Acted(Tick(action, np.zeros((6, 0)), 1), observation, stamp, 0.0, 0.0))
+            self.output.act(Acted(Tick(action, np.zeros((6, 0)), 1), observation, stamp, 0.0, 0.0, 0.0))
             self.joints = self.output._target.copy()
 
 

@@ -114,14 +114,14 @@ def test_joint_states_that_break_their_promise_are_refused(message: JointState, 
 
 def test_tables_and_records_carry_their_names() -> None:
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
-    back, rows, columns = messages.from_table(messages.to_table(values, ("image", "text"), ("a", "b, c", "d")))
+    back, (rows, columns) = messages.from_table(messages.to_table(values, ("image", "text"), ("a", "b, c", "d")))
     np.testing.assert_array_equal(back, values)
     assert (rows, columns) == (("image", "text"), ("a", "b, c", "d"))
     assert messages.from_record(messages.to_record((1.0, 2.5), ("stamp_s", "compute_ms"))) == {"stamp_s": 1.0, "compute_ms": 2.5}
 
 
 def test_a_table_without_experts_is_a_table() -> None:
-    back, _, columns = messages.from_table(messages.to_table(np.zeros((2, 0)), ("image", "text"), ()))
+    back, (_, columns) = messages.from_table(messages.to_table(np.zeros((2, 0)), ("image", "text"), ()))
     assert back.shape == (2, 0)
     assert columns == ()
 

@@ -31,7 +31,7 @@ class Bench:
     def act(self, *delta: float, joints: np.ndarray = POSE) -> None:
         action = np.array([*delta, *[0.0] * (7 - len(delta))])
         tick = Tick(action, np.zeros((6, 0)), 1)
-        self.output.act(Acted(tick, Observation(BLACK, BLACK, joints, np.zeros(2)), STAMP, 0.0, 0.0))
+        self.output.act(Acted(tick, Observation(BLACK, BLACK, joints, np.zeros(2)), STAMP, 0.0, 0.0, 0.0))
 
     def targets(self) -> np.ndarray:
         return np.array([message.data for message in self.sent])

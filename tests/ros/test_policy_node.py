@@ -120,11 +120,28 @@ def test_a_tick_reports_its_timing_and_routing(node: RecordingPolicy) -> None:
     record = messages.from_record(node.on("~/timing")[0])
     assert record["stamp_s"] == pytest.approx(stamp / 1e9)
     assert record["generation"] == 3
-    assert record["compute_ms"] > 0
-    values, groups, columns = messages.from_table(node.on("~/routing")[0])
-    assert (groups, columns) == (GROUPS, ("skill-0", "skill-1", "skill-2", ENTROPY))
-    np.testing.assert_allclose(values[:, :3], 1 / 3)
-    np.testing.assert_allclose(values[:, 3], np.log2(3), rtol=1e-6)
+    assert record["compute_ms"] > record["inputs_ms"] > 0
+    assert [record[f"{stage}_ms"] for stage in ("image", "temporal")] == [4.0, 3.0]
+    assert np.isnan([record[f"{stage}_ms"] for stage in ("text", "router", "mixing")]).all()  # this engine does not tell
+    values, (generation, groups, columns) = messages.from_table(node.on("~/routing")[0])
+    assert (generation, groups, columns) == (("generation 3",), GROUPS, ("skill-0", "skill-1", "skill-2", ENTROPY))
+    np.testing.assert_allclose(values[0, :, :3], 1 / 3)
+    np.testing.assert_allclose(values[0, :, 3], np.log2(3), rtol=1e-6)
+
+
+def test_the_cadence_is_measured_from_action_to_action(node: RecordingPolicy) -> None:
+    began = time.perf_counter()
+    for _ in range(3):
+        give(node)
+        node.step()
+    ended = time.perf_counter()
+    node._reset(node._parts)
+    give(node)
+    node.step()  # the first of a new episode
+    records = [messages.from_record(message) for message in node.on("~/timing")]
+    assert [np.isnan(record["interval_ms"]) for record in records] == [True, False, False, True]
+    assert 0 < sum(record["interval_ms"] for record in records[1:3]) < 1e3 * (ended - began)
+    assert {record["target_ms"] for record in records} == {1e3 * node._period}
 
 
 DEGREES = np.array([0.04, *np.rad2deg(POSE[::-1]), 99.0, 0.03])

@@ -24,6 +24,9 @@ def test_entropy_counts_how_many_experts_act(row: tuple[float, ...], bits: float
 @pytest.mark.parametrize("experts", [(), ("open the drawer", 'put, "it" there')])
 def test_coefficients_come_back_with_the_names(experts: tuple[str, ...]) -> None:
     coefficients = np.random.default_rng(0).random((len(GROUPS), len(experts)), np.float32)
-    found, names = from_routing(to_routing(coefficients, experts))
+    message = to_routing(coefficients, experts, 4)
+    found, names = from_routing(message)
     np.testing.assert_array_equal(found, coefficients)
     assert names == experts
+    assert [dimension.size for dimension in message.layout.dim] == [1, len(GROUPS), len(experts) + 1]
+    assert message.layout.dim[0].label == '["generation 4"]'
