@@ -17,6 +17,9 @@ from dmpel_core.training.episodes import Sequences
 from dmpel_core.training.schedule import chance_for, shape_for
 from dmpel_core.training.settings import LearnSettings
 
+STREAMS = 2
+"""How many batches a step may draw that have nothing to do with each other."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -90,7 +93,15 @@ class Batch:
 
 
 def draw(
-    sources: Sequence[Source], step: int, settings: LearnSettings, policy: Policy, *, looks: bool, device: torch.device, stream: int = 0
+    sources: Sequence[Source],
+    step: int,
+    settings: LearnSettings,
+    policy: Policy,
+    *,
+    looks: bool,
+    device: torch.device,
+    stream: int = 0,
+    process: int = 0,
 ) -> Batch:
     """Draw the sequences of one step, as many from each source as its share of all frames makes likely.
 
@@ -101,9 +112,10 @@ def draw(
         policy: Whose sizes and normalisation count.
         looks: Whether the policy's trunk is trained, so that it needs pictures, changed at random; if not, it is given frozen features.
         device: Where the batch goes.
-        stream: Another number draws other sequences for the same step.
+        stream: Another number, below `STREAMS`, draws other sequences for the same step.
+        process: Which of several processes draws; each draws others.
     """
-    rng, chance = chance_for(settings.seed, step, stream)
+    rng, chance = chance_for(settings.seed, step, stream + STREAMS * process)
     rows, ticks = shape_for(step, settings.batch, policy.sizes.window, settings.windows)
     shares = np.array([len(source.among) for source in sources], float)
     counts = rng.multinomial(rows, shares / shares.sum())

@@ -87,8 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
     files = task_files(arguments.data, plans[0])
     with Rollouts(arguments.processes, arguments.engine) as scorer:
         for plan in plans:
-            folder = arguments.runs / f"{plan.suite}-{plan.name.replace(' ', '-')}-{plan.learn.seed}"
-            show(run_lifelong(plan, library, files, folder, scorer, on_device(plan.learn.precision)), folder)
+            folder, accelerator = (
+                arguments.runs / f"{plan.suite}-{plan.name.replace(' ', '-')}-{plan.learn.seed}",
+                on_device(plan.learn.precision),
+            )
+            record = run_lifelong(plan, library, files, folder, scorer, accelerator)
+            if accelerator.is_main_process:
+                show(record, folder)
     return 0
 
 

@@ -25,13 +25,15 @@ class Lesson(nn.Module):
         sources: What is drawn from.
         settings: Of the training.
         looks: Whether the policy's trunk is trained too.
-        stream: See `dmpel_core.lifelong.batch.draw`.
+
+    Attributes:
+        process: Which of several processes this is.
     """
 
-    def __init__(self, policy: Policy, sources: Sequence[Source], settings: LearnSettings, *, looks: bool, stream: int = 0) -> None:
+    def __init__(self, policy: Policy, sources: Sequence[Source], settings: LearnSettings, *, looks: bool) -> None:
         super().__init__()
-        self.policy, self.settings, self.looks = policy, settings, looks
-        self._sources, self._stream = list(sources), stream
+        self.policy, self.settings, self.looks, self.process = policy, settings, looks, 0
+        self._sources = list(sources)
 
     @property
     def device(self) -> torch.device:
@@ -48,7 +50,11 @@ class Lesson(nn.Module):
 
     def draw(self, step: int) -> Batch:
         """Draw the sequences of a step."""
-        return draw(self._sources, step, self.settings, self.policy, looks=self.looks, device=self.device, stream=self._stream)
+        return self.drawn_from(self._sources, step)
+
+    def drawn_from(self, sources: Sequence[Source], step: int, stream: int = 0) -> Batch:
+        """Draw this process's sequences of a step from some sources; see `draw`."""
+        return draw(sources, step, self.settings, self.policy, looks=self.looks, device=self.device, stream=stream, process=self.process)
 
     def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return both losses of a batch."""

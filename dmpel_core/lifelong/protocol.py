@@ -40,7 +40,7 @@ def run_lifelong(
         files: HDF5 files of each task, in the plan's order.
         folder: Where the run keeps itself, and the record as `result.json`.
         scorer: Plays; episodes in simulation, or in tests a stand-in.
-        accelerator: Device and precision; None for the processor.
+        accelerator: Device, precision and processes, one of which plays and writes; None for the processor.
 
     Raises:
         DmpelError: The plan contradicts itself, or the folder holds a run of another one.
@@ -49,10 +49,10 @@ def run_lifelong(
     kind = algorithm_called(plan.algorithm)
     accelerator = accelerator or on_processor()
     backbone = library.manifest.backbone.sha256
-    begin(folder, {"plan": plan.record(), "backbone": backbone, "data": [digest(part) for part in files]})
+    begin(folder, accelerator, {"plan": plan.record(), "backbone": backbone, "data": [digest(part) for part in files]})
     policy = restore_policy(library)
     algorithm = kind(policy, plan.learn, plan.options, accelerator)
-    book = ScoreBook(folder / "scores", scorer)
+    book = ScoreBook(folder / "scores", scorer, accelerator)
     tasks: list[TaskData] = []
     figures: list[dict[str, Any]] = []
     controls: Mapping[str, Sequence[Score]] = {}
@@ -67,16 +67,19 @@ def run_lifelong(
             continue
         stage = Stage(plan, library.path, folder, algorithm, 0 if kind.joint else number, tasks, book)
         figures.append(stage.run())
-        print(f"{plan.algorithm}: learned {tasks[-1].instruction!r}; success {', '.join(f'{rate:.2f}' for rate in figures[-1]['row'])}")
+        rates = ", ".join(f"{rate:.2f}" for rate in figures[-1]["row"])
+        accelerator.print(f"{plan.algorithm}: learned {tasks[-1].instruction!r}; success {rates}")
         if number + 1 == len(files):
             controls = stage.controls()
-    algorithm.finish(folder, library, tasks)
     record = result(plan, backbone, tasks, figures, controls)
-    write_json(folder / "result.json", record)
+    if accelerator.is_main_process:
+        algorithm.finish(folder, library, tasks)
+        write_json(folder / "result.json", record)
+    accelerator.wait_for_everyone()
     return record
 
 
-def begin(folder: Path, identity: Mapping[str, Any]) -> None:
+def begin(folder: Path, accelerator: Accelerator, identity: Mapping[str, Any]) -> None:
     """Note what a folder's run is, or make sure that it is the same one.
 
     Raises:
@@ -84,9 +87,9 @@ def begin(folder: Path, identity: Mapping[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path, wanted = folder / "plan.json", json.loads(json.dumps(identity))
-    if not path.exists():
+    if accelerator.is_main_process and not path.exists():
         write_json(path, wanted)
-        return
+    accelerator.wait_for_everyone()
     stored = json.loads(path.read_text(encoding="utf-8"))
     if stored != wanted:
         changed = {name: (flat(stored).get(name), flat(wanted).get(name)) for name in flat(stored).keys() | flat(wanted).keys()}

@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
+
 from dmpel_core.evaluation.rollout import Condition
+from dmpel_core.training.workers import on_processor
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,20 @@ class ScoreBook:
     Args:
         folder: One small JSON file for each trial.
         scorer: Plays them.
+        accelerator: Of several processes only one has them played; None for one alone.
     """
 
-    def __init__(self, folder: Path, scorer: Scorer) -> None:
-        self._folder, self._scorer = folder, scorer
+    def __init__(self, folder: Path, scorer: Scorer, accelerator: Accelerator | None = None) -> None:
+        self._folder, self._scorer, self._accelerator = folder, scorer, accelerator or on_processor()
 
     def score(self, trials: Sequence[Trial]) -> list[Score]:
         """Return the scores of trials, having those played that the book does not have."""
+        if self._accelerator.is_main_process:
+            self._fill(trials)
+        self._accelerator.wait_for_everyone()
+        return [self._read(trial) for trial in trials]
+
+    def _fill(self, trials: Sequence[Trial]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         missing = list({trial.key(): trial for trial in trials if not self._path(trial).exists()}.values())
         if missing:
@@ -87,7 +97,6 @@ class ScoreBook:
                 aside = self._path(trial).with_suffix(".partial")
                 aside.write_text(json.dumps(asdict(score)) + "\n", encoding="utf-8")
                 aside.replace(self._path(trial))
-        return [self._read(trial) for trial in trials]
 
     def _path(self, trial: Trial) -> Path:
         return self._folder / f"{trial.key()}.json"

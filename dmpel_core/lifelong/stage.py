@@ -59,12 +59,25 @@ class Stage:
         return {**learned, **self._prune(), **self._once("played.json", self._play)}
 
     def _once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return what a file says, having it made first where it is missing."""
+        """Return what a file says, having it made first where it is missing: by all processes, and written by one."""
         path = self.folder / name
-        if not path.exists():
-            write_json(path, make())
+        missing = not path.exists()
+        self._meet()  # all have looked before one writes
+        if missing:
+            made = make()
+            self._alone(lambda: write_json(path, made))
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return found
+
+    def _meet(self) -> None:
+        """Wait until all processes are here."""
+        self.algorithm.accelerator.wait_for_everyone()
+
+    def _alone(self, work: Callable[[], object]) -> None:
+        """Have one process do something that all then find done."""
+        if self.algorithm.accelerator.is_main_process:
+            work()
+        self._meet()
 
     def _learn(self) -> dict[str, Any]:
         """Train the task, select, take it in, and return its learning curve and what it took."""
@@ -82,7 +95,7 @@ class Stage:
         kept = points[int(np.argmax(curve))] if curve and self.plan.protocol.keep == "best" else settings.steps
         self._load(lesson, kept)
         algorithm.absorb(lesson, self.number, self.tasks, self._train)
-        self._keep_state()
+        self._alone(self._keep_state)
         return {
             "curve": curve,
             "steps": points,
@@ -118,7 +131,7 @@ class Stage:
         losses = [
             mean_loss(self.algorithm.student(place), data, samples, looks=self.algorithm.looks) for place, data in enumerate(self.tasks)
         ]
-        self._sweep()
+        self._alone(self._sweep)
         return {
             "row": [score.rate for score in row],
             "routing": [score.routing for score in row],
@@ -131,7 +144,7 @@ class Stage:
         """Play every task again under each of the plan's conditions."""
         protocol = self.plan.protocol
         found = {name: self.book.score(self._row(Condition.parse(name, protocol.reach))) for name in protocol.controls}
-        self._sweep()
+        self._alone(self._sweep)
         return found
 
     def _keep_state(self) -> None:
@@ -148,21 +161,24 @@ class Stage:
     def _train(self, lesson: Teachable, settings: LearnSettings, name: str, points: Sequence[int] = ()) -> None:
         """Train a lesson, and keep its weights at some steps."""
         assert isinstance(lesson, torch.nn.Module)
+        accelerator = self.algorithm.accelerator
+        lesson.process = accelerator.process_index
 
         def keep(step: int) -> None:
             path = self._weights(step)
-            if step in points and not path.exists():
+            if accelerator.is_main_process and step in points and not path.exists():
                 save_file(copied(lesson.parameters_by_name()), path.with_suffix(".partial"))
                 os.replace(path.with_suffix(".partial"), path)
 
         lesson.policy.train()
         optimise(
-            lesson, lesson.parameters_by_name(), settings, Run(self.folder / name, name), self.folder / f"{name}.checkpoint",
-            {"algorithm": self.plan.algorithm, "task": self.number}, CHECKPOINT_EVERY, self.algorithm.accelerator,
+            lesson, lesson.parameters_by_name(), settings, Run(self.folder / name, name, shown=accelerator.is_main_process),
+            self.folder / f"{name}.checkpoint", {"algorithm": self.plan.algorithm, "task": self.number}, CHECKPOINT_EVERY, accelerator,
             before=keep, adjust=self.algorithm.adjust(lesson) if points else None,
         )  # fmt: skip
         lesson.cpu()
         lesson.policy.eval()
+        self._meet()  # the weights are written
 
     def _weights(self, step: int) -> Path:
         return self.folder / f"weights-{step:06d}.safetensors"

@@ -108,7 +108,7 @@ def transplant(base: Policy, whole: Mapping[str, Tensor]) -> Policy:
 def save_student(student: Student, folder: Path) -> Path:
     """Write a student under a name that its content gives, and return the file."""
     folder.mkdir(parents=True, exist_ok=True)
-    aside = folder / "student.partial"
+    aside = folder / f"student-{os.getpid()}.partial"  # several processes may write the same
     about = {"slots": len(student.slots), "chooser": "" if student.chooser is None else student.chooser.kind}
     save_file(student.tensors(), aside, metadata={"student": json.dumps(about)})  # one entry: several would be written in any order
     with aside.open("rb") as file:

@@ -23,6 +23,7 @@ from dmpel_core.training.features import FeatureSet, feature_set
 from dmpel_core.training.pictures import shrink
 from dmpel_core.training.settings import LearnSettings
 from dmpel_core.training.waypoints import waypoints
+from dmpel_core.training.workers import on_processor
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def load_task_data(
         pictures: Whether the pictures are needed.
         features: Whether the frozen features are.
         limit: Use only the first demonstrations of each file.
-        accelerator: Computes the features; None for the processor.
+        accelerator: Computes the features, in several processes where there are some; None for the processor.
 
     Raises:
         DmpelError: The files show several tasks.
@@ -103,6 +104,8 @@ def load_task_data(
     )
     with torch.inference_mode():
         words = policy.text.trunk(instruction)
+    with (accelerator or on_processor()).main_process_first():
+        seen = keep_pictures(demos, policy.sizes, cache / "pictures", name) if pictures else None
     return TaskData(
         instruction,
         name,
@@ -111,7 +114,7 @@ def load_task_data(
         stack_floats([demo.gripper for demo in demos]),
         stack_floats([waypoints(demo.ee_pos, demo.actions) for demo in demos]),
         words.clone(),
-        keep_pictures(demos, policy.sizes, cache / "pictures", name) if pictures else None,
+        seen,
         frozen,
         tuple(files),
         limit,

@@ -60,7 +60,7 @@ class ExpertLosses(nn.Module):
         self.router = (router or fresh).to(device)
         self.policy = policy.to(device)
         self._data, self._stills, self._settings, self._words = data, stills, settings, data.text.to(device)
-        self._device, self._process = device, accelerator.process_index
+        self._device, self.process = device, accelerator.process_index
         self._answer = compiled(self._act) if settings.compiled else self._act
 
     def parameters_by_name(self) -> Mapping[str, Tensor]:
@@ -71,7 +71,7 @@ class ExpertLosses(nn.Module):
     def forward(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the negative log-likelihood of one batch and the error of the foreseen waypoints [dm]."""
         data, settings, sizes, device = self._data, self._settings, self.policy.sizes, self._device
-        rng, chance = chance_for(settings.seed, step, self._process)
+        rng, chance = chance_for(settings.seed, step, self.process)
         rows, window = shape_for(step, settings.batch, sizes.window, settings.windows)
         batch = data.timeline.batch(rng, np.arange(len(data.timeline)), (rows, window), sizes.chunk, settings.padding).to(device)
         view = rng.integers(len(data.tokens), size=rows)

@@ -1,10 +1,6 @@
 """The choices in which the paper's own code differs: schedule, padding, decay of old experts, several processes, precision."""
 
 import argparse
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -28,6 +24,7 @@ from dmpel_core.training.schedule import set_learning_rate
 from dmpel_core.training.settings import LearnSettings, PretrainSettings
 from dmpel_core.training.workers import on_device, on_processor
 from tests.core.conftest import write_noise
+from tests.core.several import run_in_processes
 
 SETTINGS = LearnSettings(seed=1, steps=4, batch=2, views=1)
 
@@ -154,25 +151,6 @@ assert grown.generation == 1
 """
 
 
-def train_in_processes(folder: Path, count: int) -> None:
-    """Pretrain and learn in so many processes that average their gradients over gloo."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"DMPEL_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count), "ACCELERATE_USE_CPU": "true"}
-    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {} for rank in range(count)]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(folder)], env={**os.environ, **shared, **rank}, stderr=subprocess.PIPE, text=True
-        )
-        for rank in ranks
-    ]
-    for process in processes:
-        _, problem = process.communicate(timeout=500)
-        assert process.returncode == 0, problem[-3000:]
-
-
 @pytest.mark.slow
 def test_two_processes_hold_the_same_weights_and_learn_from_both_batches(library: Library, tmp_path: Path) -> None:
     import shutil
@@ -183,7 +161,7 @@ def test_two_processes_hold_the_same_weights_and_learn_from_both_batches(library
         folder.mkdir()
         shutil.copytree(library.path, folder / "library")
         write_noise(folder / "a.hdf5", "open the drawer", 0)
-        train_in_processes(folder, count)
+        run_in_processes(PROCESS, folder, count)
         for what in ("backbone", "expert"):
             for rank in range(count):
                 weights[count, what, rank] = load_file(folder / f"{what}-{rank}.safetensors")

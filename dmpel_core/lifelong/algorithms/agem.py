@@ -5,6 +5,7 @@ the official code: the memory's size counts, and both gradients are those of the
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -27,7 +28,7 @@ class AGem(Remembering):
     def adjust(self, lesson: Teachable) -> Callable[[int], None] | None:
         """See `Algorithm`."""
         assert isinstance(lesson, ProjectedLesson)
-        return lesson.project if lesson.remembered else None
+        return partial(lesson.project, together=self.accelerator.reduce) if lesson.remembered else None
 
 
 class ProjectedLesson(ReplayLesson):
@@ -37,14 +38,14 @@ class ProjectedLesson(ReplayLesson):
         """Return the losses of new sequences."""
         return Lesson.forward(self, step)
 
-    def project(self, step: int) -> None:
-        """Change the gradients so that they do not raise the remembered loss."""
+    def project(self, step: int, together: Callable[..., list[Tensor]]) -> None:
+        """Change the gradients so that they do not raise the remembered loss; `together` takes the mean over all processes."""
         weights = [value for value in self.parameters_by_name().values() if value.grad is not None]
         likelihood, way = self.losses(self.recalled(step))
         reference = torch.autograd.grad(likelihood + self.settings.waypoint * way, weights, allow_unused=True)
         found = [torch.zeros_like(weight) if part is None else part for weight, part in zip(weights, reference, strict=True)]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
-        for weight, part in zip(weights, projected(gradients, found), strict=True):
+        for weight, part in zip(weights, projected(gradients, together(found, reduction="mean")), strict=True):
             weight.grad = part
 
 

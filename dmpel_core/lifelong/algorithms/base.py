@@ -25,6 +25,7 @@ class Teachable(Protocol):
     """A module that the common loop trains: `Lesson`, or DMPEL's own."""
 
     policy: Policy
+    process: int
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the losses of one step."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from dmpel_core.lifelong.algorithms.base import Optimise, Teachable
 from dmpel_core.lifelong.algorithms.memory import Memory
 from dmpel_core.lifelong.algorithms.sequential import Sequential
-from dmpel_core.lifelong.batch import Batch, Source, draw
+from dmpel_core.lifelong.batch import Batch, Source
 from dmpel_core.lifelong.lesson import Lesson
 from dmpel_core.lifelong.tasks import TaskData
 
@@ -74,4 +74,4 @@ class ReplayLesson(Lesson):
 
     def recalled(self, step: int) -> Batch:
         """Draw remembered sequences."""
-        return draw(self.remembered, step, self.settings, self.policy, looks=self.looks, device=self.device, stream=REMEMBERED)
+        return self.drawn_from(self.remembered, step, REMEMBERED)
