@@ -16,9 +16,10 @@ from benchmarks.block import ROUNDS, Block, Entry, measure
 from benchmarks.contestants import ANCHOR
 from benchmarks.libraries import INSTRUCTION, LIMITS, SIZES, random_library
 from benchmarks.picture import draw
-from benchmarks.record import PARTS, read_record, write_record
+from benchmarks.record import PARTS, read_record
 from benchmarks.swap import load_under_way
 from dmpel_core.inference import load_engine
+from dmpel_core.json_file import write_json
 
 LINE = "{size:12} {threads} threads {experts:4} experts  {engine:9} {mode:8} {median_ms:9.2f} ms  x{ratio_to_naive:.2f}"
 
@@ -36,10 +37,10 @@ def main() -> None:
     while left and time.monotonic() < end:
         found = measure(left.pop(0), arguments.rounds)
         record |= {part: record[part] + found.get(part, []) for part in PARTS}
-        write_record(path, record)
+        write_json(path, record)
         for entry in [*found.get("rows", []), *found.get("host_overhead", [])]:
             print(LINE.format(**entry), flush=True)
-    write_record(path, record)
+    write_json(path, record)
     draw(record, path.with_suffix(".png"))
     if left:
         print(f"after {arguments.minutes:g} minutes {len(left)} blocks are left: run again with --resume to measure them")

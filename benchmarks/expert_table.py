@@ -16,6 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dmpel_core.evaluation.statistics import wilson_interval
+from dmpel_core.json_file import write_json
 
 SUITES = ("libero_spatial", "libero_object", "libero_goal", "libero_10")
 WAYS, LONGEST = 3, 400
@@ -74,14 +75,6 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
-    """Replace the file in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".partial")
-    aside.write_text(json.dumps({"rows": list(rows)}, indent=1) + "\n", encoding="utf-8")
-    aside.replace(path)
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure what is missing and print the table."""
     from dmpel_core.simulation.tasks import task_names
@@ -98,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         fresh = measure(suite, index, arguments.states)
         rows = sorted([*(row for row in rows if (row["suite"], row["task"]) != (suite, index)), fresh],
                       key=lambda row: (row["suite"], row["task"]))  # fmt: skip
-        write_rows(arguments.output, rows)
+        write_json(arguments.output, {"rows": rows})
     print("\n".join(table([row for row in rows if row["suite"] in arguments.suites])))
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -35,14 +34,6 @@ def read_record(path: Path, *, resume: bool) -> Record:
         if found.get(part) != fresh[part]:
             raise DmpelError(f"{path} was measured with {part} {found.get(part)}, this is {fresh[part]}: leave --resume out to begin anew")
     return found
-
-
-def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(json.dumps(record, indent=1) + "\n")
-    os.replace(unfinished, path)
 
 
 def versions() -> dict[str, str]:

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contestants import MODES
-from benchmarks.record import read_record, write_record
+from benchmarks.record import read_record
 from dmpel_core.data.hdf5 import read_demonstrations, read_task
 from dmpel_core.experts.library import open_library
 from dmpel_core.inference import Engine, Savings, load_engine
 from dmpel_core.inference.export.command import export_library
+from dmpel_core.json_file import write_json
 from dmpel_core.observation import Observation
 
 CHOICES = {**MODES, "tolerance 0.02": Savings(tolerance=0.02), "tolerance 0.1": Savings(tolerance=0.1)}
@@ -40,7 +41,7 @@ def main() -> None:
         engines = {mode: load_engine(library, engine="onnx", provider="cpu", savings=savings) for mode, savings in CHOICES.items()}
         actions = {mode: act(engine, episodes) for mode, engine in engines.items()}
     record["savings"] = compare(actions)
-    write_record(path, record)
+    write_json(path, record)
     for entry in record["savings"]:
         print(entry)
 

@@ -3,11 +3,14 @@
 Beside the normal figure stand the same episodes with both pictures black (`blank`), with another task's instruction
 (`wrong`) and with objects moved up to --reach metres (`wide`), and LIBERO-PRO's changes of the task: other objects (`object`), exchanged
 places (`swap`), other words (`paraphrase`), another goal (`task`). Parts join with _, as in `wide_blank`.
+
+With --output an evaluation that was stopped goes on when it is started again, and further tasks and conditions are added to the file.
 """
 
 import argparse
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
@@ -16,10 +19,18 @@ from typing import Any
 from tqdm import tqdm
 
 from dmpel_core.crews import ENGINES, crew
+from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation.rollout import Condition, Episode, run_episode, staged
 from dmpel_core.evaluation.statistics import wilson_interval
+from dmpel_core.experts.library import open_library
+from dmpel_core.json_file import write_json
 from dmpel_core.simulation.tasks import SUITES, task_names
 from dmpel_core.skills.alarm import FREQUENCY
+
+Row = dict[str, Any]
+
+SETTINGS = ("suite", "states", "reach", "horizon", "actions", "seed")
+"""Options that all rows of one file share; tasks and conditions may be added to it."""
 
 
 @dataclass(frozen=True)
@@ -51,29 +62,58 @@ def run_job(job: Job) -> tuple[str, list[Episode]]:
         ]
 
 
-def evaluate(jobs: Sequence[Job], processes: int, engine: str = "processes") -> list[dict[str, Any]]:
-    """Run all jobs and return a row for each: instruction, condition, episodes, successes, interval, mean ticks."""
-    rows = []
+def evaluate(jobs: Sequence[Job], processes: int, engine: str = "processes") -> Iterator[Row]:
+    """Run all jobs and yield a row for each: task, instruction, condition, what was told, episodes, successes, interval, outcomes."""
     with crew(engine, processes) as workers:
         for job, (instruction, episodes) in zip(
             jobs, tqdm(workers.map(run_job, jobs), total=len(jobs), desc="evaluating", unit="job"), strict=True
         ):
             successes = sum(episode.success for episode in episodes)
-            rows.append(
-                {
-                    "instruction": instruction,
-                    "condition": job.condition.name,
-                    "episodes": len(episodes),
-                    "successes": successes,
-                    "interval": wilson_interval(successes, len(episodes)),
-                    "outcomes": [asdict(episode) for episode in episodes],
-                }
-            )
             tqdm.write(f"{instruction:55s} {job.condition.name:12s} {successes:3d} / {len(episodes)}")
-    return rows
+            yield {
+                **key(job),
+                "instruction": instruction,
+                "episodes": len(episodes),
+                "successes": successes,
+                "interval": wilson_interval(successes, len(episodes)),
+                "outcomes": [asdict(episode) for episode in episodes],
+            }
 
 
-def totals(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def key(job: Job) -> Row:
+    """Return what tells a job from others of one evaluation."""
+    return {"task": job.task, "condition": job.condition.name, "told": job.other if job.condition.wrong else job.task}
+
+
+def known_rows(path: Path | None, settings: Row) -> list[Row]:
+    """Return the rows that an evaluation which was stopped has left in its file; none if there is no file.
+
+    Raises:
+        DmpelError: The file is of another evaluation, or something else.
+    """
+    if path is None or not path.exists():
+        return []
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        rows, stored = kept["tasks"], kept["settings"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DmpelError(
+            f"{path} is not what this version of `dmpel evaluate` writes ({error!r}): remove it or name another --output"
+        ) from error
+    changed = {name: (stored.get(name), value) for name, value in json.loads(json.dumps(settings)).items() if stored.get(name) != value}
+    if changed:
+        raise DmpelError(f"{path} holds other episodes, {changed} (stored, asked): remove it or name another --output")
+    return list(rows)
+
+
+def what_acts(library: Path, generation: int | None) -> str:
+    """Return a name that generations share only if they act alike: a hash of their files' hashes."""
+    manifest = open_library(library, generation).manifest
+    files = [manifest.backbone, *([manifest.router] if manifest.router else []), *(expert.factors for expert in manifest.experts)]
+    return hashlib.sha256(" ".join(file.sha256 for file in files).encode()).hexdigest()
+
+
+def totals(rows: Sequence[Row]) -> list[Row]:
     """Return one row for each condition, over all tasks, with how many episodes raised the alarm and how long all lasted [h]."""
     result = []
     for name in dict.fromkeys(row["condition"] for row in rows):
@@ -126,7 +166,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", choices=ENGINES, default="processes", help="ray: on the cluster that RAY_ADDRESS names, or one of this machine"
     )
-    parser.add_argument("--output", type=Path, help="JSON file for the rows")
+    parser.add_argument("--output", type=Path, help="JSON file for the rows, to make or to go on with")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -149,12 +189,16 @@ def run(arguments: argparse.Namespace) -> int:
         )
         for condition, (task, other) in product(conditions, zip(tasks, others, strict=True))
     ]
-    rows = evaluate(jobs, arguments.processes, arguments.engine)
+    settings = {name: getattr(arguments, name) for name in SETTINGS}
+    settings["files"] = what_acts(arguments.library, arguments.generation)
+    rows = known_rows(arguments.output, settings)
+    left = [job for job in jobs if not any(key(job).items() <= row.items() for row in rows)]
+    for row in evaluate(left, arguments.processes, arguments.engine):
+        rows.append(row)
+        if arguments.output:
+            write_json(arguments.output, {"settings": settings, "tasks": rows, "totals": totals(rows)})
     for row in totals(rows):
         low, high = row["interval"]
         alarm = "" if row["alarmed"] is None else f"  alarm in {row['alarmed']} of {row['episodes']} episodes, {row['hours']:.2f} h"
         print(f"{row['condition']:12s} {row['successes']} / {row['episodes']}  95 % interval {low:.0%} to {high:.0%}{alarm}")
-    if arguments.output:
-        arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        arguments.output.write_text(json.dumps({"tasks": rows, "totals": totals(rows)}, indent=2) + "\n")
     return 0

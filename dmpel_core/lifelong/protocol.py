@@ -10,11 +10,12 @@ from accelerate import Accelerator
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library
 from dmpel_core.experts.restore import restore_policy
+from dmpel_core.json_file import write_json
 from dmpel_core.lifelong.algorithms import algorithm_called
 from dmpel_core.lifelong.result import result
 from dmpel_core.lifelong.scoring import Score, ScoreBook, Scorer
 from dmpel_core.lifelong.settings import Plan
-from dmpel_core.lifelong.stage import Stage, write_json
+from dmpel_core.lifelong.stage import Stage
 from dmpel_core.lifelong.tasks import TaskData, load_task_data
 from dmpel_core.paths import cache_directory
 from dmpel_core.training.datasets import digest

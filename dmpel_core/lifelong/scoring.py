@@ -10,6 +10,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from dmpel_core.evaluation.rollout import Condition
+from dmpel_core.json_file import write_json
 from dmpel_core.training.workers import on_processor
 
 
@@ -90,13 +91,10 @@ class ScoreBook:
         return [self._read(trial) for trial in trials]
 
     def _fill(self, trials: Sequence[Trial]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         missing = list({trial.key(): trial for trial in trials if not self._path(trial).exists()}.values())
         if missing:
             for trial, score in zip(missing, self._scorer(missing), strict=True):
-                aside = self._path(trial).with_suffix(".partial")
-                aside.write_text(json.dumps(asdict(score)) + "\n", encoding="utf-8")
-                aside.replace(self._path(trial))
+                write_json(self._path(trial), asdict(score))
 
     def _path(self, trial: Trial) -> Path:
         return self._folder / f"{trial.key()}.json"

@@ -6,7 +6,7 @@ Every part that is done is a file, and a resumed run begins with the first that 
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from dmpel_core.evaluation.rollout import Condition
+from dmpel_core.json_file import write_json
 from dmpel_core.lifelong.algorithms.base import Algorithm, Teachable, copied
 from dmpel_core.lifelong.batch import gather
 from dmpel_core.lifelong.peak import forget_peak, peak_bytes
@@ -227,12 +228,3 @@ def mean_loss(student: Student, data: TaskData, samples: int, *, looks: bool) ->
         surprise, ticks = student.likelihood(gather([data], [sequences], views, student.base, looks=looks, device=torch.device("cpu")))
         total, count = total + surprise, count + ticks
     return total / count
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file in one step."""
-    aside = path.with_suffix(".partial")
-    aside.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    with aside.open("rb") as file:
-        os.fsync(file.fileno())
-    aside.replace(path)

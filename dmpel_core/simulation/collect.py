@@ -23,6 +23,7 @@ from dmpel_core.data.demonstration_parts import Parts
 from dmpel_core.data.hdf5 import TaskRecord
 from dmpel_core.experts.library import read_library
 from dmpel_core.inference import Engine, load_engine
+from dmpel_core.json_file import write_json
 from dmpel_core.simulation.environment import FREQUENCY, Environment
 from dmpel_core.simulation.episodes import Settings, try_episode
 from dmpel_core.simulation.jobs import CollectError, or_error, parse_states, parse_tasks, side_by_side
@@ -176,6 +177,4 @@ def _note(folder: Path, summary: dict) -> None:
     path = folder / "collect.json"
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"tasks": {}}
     known["tasks"][summary["name"]] = summary
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    write_json(path, known)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dmpel_core.errors import DmpelError
+from dmpel_core.json_file import write_json
 
 
 def keep(path: Path, figures: dict[str, Any]) -> None:
@@ -19,7 +20,4 @@ def keep(path: Path, figures: dict[str, Any]) -> None:
         raise DmpelError(f"{path} is not JSON ({error}): name another file, or remove this one") from error
     if not isinstance(known, dict):
         raise DmpelError(f"{path} holds a JSON {type(known).__name__}, expected an object: name another file, or remove this one")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".unfinished")
-    fresh.write_text(json.dumps(known | figures, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    write_json(path, dict(sorted((known | figures).items())))

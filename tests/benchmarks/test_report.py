@@ -11,11 +11,12 @@ import pytest
 from benchmarks import swap
 from benchmarks.engine import plan
 from benchmarks.picture import draw
-from benchmarks.record import Record, new_record, read_record, write_record
+from benchmarks.record import Record, new_record, read_record
 from benchmarks.report import page
 from benchmarks.savings import compare
 from benchmarks.swap import judge
 from dmpel_core.errors import DmpelError
+from dmpel_core.json_file import write_json
 
 
 def a_row(engine: str, mode: str, ratio: float, size: str = "small") -> dict:
@@ -43,10 +44,10 @@ def test_the_most_telling_blocks_come_first() -> None:
 def test_a_run_is_continued_on_the_same_machine_only(tmp_path: Path, record: Record) -> None:
     path = tmp_path / "engine.json"
     assert read_record(path, resume=True)["rows"] == []
-    write_record(path, record)
+    write_json(path, record)
     assert read_record(path, resume=True) == record
     assert read_record(path, resume=False)["rows"] == []
-    write_record(path, record | {"machine": {"processor": "another"}})
+    write_json(path, record | {"machine": {"processor": "another"}})
     with pytest.raises(DmpelError, match=r"another.+leave --resume out"):
         read_record(path, resume=True)
 

@@ -1,6 +1,7 @@
 """`dmpel evaluate` in a world that only writes down what the policy does."""
 
 import argparse
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from dmpel_core.simulation import environment
 from dmpel_core.skills.alarm import TICKS as TICKS_TO_ALARM
 from dmpel_core.skills.alarm import Reading
 from dmpel_core.skills.insight import Insight
+from tests.ros.small_library import make_small_library
 
 TASK = SimpleNamespace(instruction="open the drawer", initial_states=np.arange(5.0))
 TICKS = 4
@@ -100,6 +102,26 @@ def test_the_heaviest_gaussian_is_the_default_and_needs_no_seed(library: Library
     plain = play(library, notebook, "--seed", "3")
     np.testing.assert_array_equal(plain, play(library, notebook, "--actions", "mode", "--seed", "4"))
     assert np.abs(plain - play(library, notebook, "--actions", "sample", "--seed", "3")).max() > 1e-3
+
+
+def test_an_evaluation_goes_on_with_what_its_file_lacks(library: Library, notebook: type[Notebook], tmp_path: Path) -> None:
+    report = tmp_path / "new" / "report.json"
+    play(library, notebook, "--output", str(report))
+    assert len(play(library, notebook, "--output", str(report), "--conditions", "normal,blank")) == 2 * TICKS, "only what is missing"
+    rows = json.loads(report.read_text())["tasks"]
+    assert [(row["task"], row["condition"]) for row in rows] == [(0, "normal"), (0, "blank")]
+    assert rows == list(command.known_rows(report, json.loads(report.read_text())["settings"]))
+    with pytest.raises(DmpelError, match=r"other episodes, \{'seed': \(0, 5\)\} \(stored, asked\): remove it or name another"):
+        play(library, notebook, "--output", str(report), "--seed", "5")
+    report.write_text('{"tasks": []}')
+    with pytest.raises(DmpelError, match="not what this version of `dmpel evaluate` writes"):
+        play(library, notebook, "--output", str(report))
+
+
+def test_what_acts_is_told_by_the_files_of_a_generation(tmp_path: Path) -> None:
+    library, other = (make_small_library(tmp_path / str(seed), experts=2, seed=seed) for seed in (0, 1))
+    assert command.what_acts(library.path, None) == command.what_acts(library.path, 2)
+    assert len({command.what_acts(library.path, 1), command.what_acts(library.path, 2), command.what_acts(other.path, 2)}) == 3
 
 
 @pytest.mark.parametrize(("strange", "alarms"), [(TICKS_TO_ALARM - 1, 0), (TICKS_TO_ALARM, 1), (None, None)])
