@@ -1,84 +1,25 @@
-"""The policy node: what it publishes for what it is given, and in which lifecycle state."""
+"""The policy node: what it publishes for what it is given."""
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.parameter import Parameter
 from std_msgs.msg import String
 
-from dmpel_core.errors import DmpelError
 from dmpel_core.groups import GROUPS
 from dmpel_ros import messages
 from dmpel_ros.outcome import Acted, Held
-from dmpel_ros.policy_node import PolicyNode, main
+from dmpel_ros.policy_node import main
 from dmpel_ros.policy_parameters import ENGINE, PARAMETERS
 from dmpel_ros.routing import ENTROPY
-from tests.ros.fakes import POSE, SIZE, FakeCatalogue, FakeEngine
+from tests.ros.fakes import POSE, FakeCatalogue, FakeEngine
+from tests.ros.policy_in_hand import GRIPPER, NAMES, POSITIONS, TWIST, Make, give, parts_of, status
 from tests.ros.recording import RecordingPolicy, for_the_simulation, status_values
-
-GRIPPER, TWIST = "/gripper_controller/commands", "/servo_node/delta_twist_cmds"
-NAMES = ["panda_finger_joint2", *(f"panda_joint{i}" for i in range(7, 0, -1)), "wheel", "panda_finger_joint1"]
-POSITIONS = np.array([0.04, *POSE[::-1], 99.0, 0.03])
-CONFIGURE, ACTIVATE, DEACTIVATE = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
-
-Make = Callable[..., RecordingPolicy]
-
-
-@pytest.fixture
-def make(context: Context) -> Iterator[Make]:
-    """Make nodes with the simulation's parameters and others above them."""
-    made: list[RecordingPolicy] = []
-
-    def build(catalogue: FakeCatalogue | None = None, **values: Any) -> RecordingPolicy:
-        given = for_the_simulation(max_picture_age=5.0, max_joints_age=5.0, **values)
-        made.append(RecordingPolicy(FakeEngine, catalogue or FakeCatalogue(), context=context, parameter_overrides=given))
-        return made[-1]
-
-    yield build
-    for node in made:
-        node.destroy_node()
-
-
-@pytest.fixture
-def node(make: Make) -> RecordingPolicy:
-    """A node that acts on what it is given."""
-    made = make()
-    made._on_instruction(String(data="put it there"))
-    return made
-
-
-def give(node: PolicyNode, age: int = 0, size: int = SIZE, names: list[str] = NAMES, positions: np.ndarray = POSITIONS) -> int:
-    """Hand the node one observation of the given age [ns] and return its stamp [ns]."""
-    stamp = node.get_clock().now().nanoseconds - age
-    for camera, brightness in (("agentview", 10), ("eye_in_hand", 20)):
-        picture = messages.to_image(np.full((size, size, 3), brightness, np.uint8), stamp, "camera")
-        node._inbox.put(node._topics[camera], picture, stamp)
-    node._inbox.put(node._topics["joints"], messages.to_joint_state(names, positions[: len(names)], stamp), stamp)
-    return stamp
-
-
-def change(node: PolicyNode, transition: int) -> bool:
-    """Ask for a transition as the service does."""
-    request = ChangeState.Request(transition=Transition(id=transition))
-    return node._LifecycleNodeMixin__on_change_state(request, ChangeState.Response()).success
-
-
-def status(node: RecordingPolicy) -> dict[str, str]:
-    return status_values(node.on("~/status")[-1])
-
-
-def parts_of(twist: Any) -> tuple[float, ...]:
-    linear, angular = twist.twist.linear, twist.twist.angular
-    return (linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
 
 
 def test_the_engine_sees_pictures_and_joints_in_its_own_order(node: RecordingPolicy) -> None:
@@ -234,124 +175,6 @@ def test_on_a_robot_it_ticks_on_deadlines_until_the_shutdown(domain: int, capsys
     assert status_values(node.on("~/library")[-1])["instruction"] == "put it there"
     assert "policy: 3 actions at 100 Hz" in capsys.readouterr().out
     node.destroy_node()
-
-
-# --- lifecycle
-
-
-def test_it_waits_for_each_transition_and_obeys_no_other(make: Make) -> None:
-    node = make(autostart=False)
-    give(node)
-    for illegal in (ACTIVATE, DEACTIVATE, Transition.TRANSITION_CLEANUP):
-        assert not change(node, illegal)
-        assert node.state == "unconfigured"
-    node._on_instruction(String(data="put it there"))
-    assert change(node, CONFIGURE)
-    assert (status(node)["state"], node.step()) == ("inactive", None)
-    assert not change(node, CONFIGURE)
-    assert change(node, ACTIVATE)
-    assert isinstance(node.step(), Acted)  # the instruction that came too early was kept
-    assert change(node, DEACTIVATE)
-    assert parts_of(node.on(TWIST)[-1]) == (0.0,) * 6
-    assert node.step() is None
-    assert change(node, Transition.TRANSITION_CLEANUP)
-    assert (node._parts, node._inbox.entries()) == (None, {})
-    assert change(node, CONFIGURE)
-    assert change(node, Transition.TRANSITION_INACTIVE_SHUTDOWN)
-    assert node.state == "finalized"
-
-
-@pytest.mark.fault
-def test_an_action_that_is_computed_while_the_node_is_deactivated_is_dropped(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dmpel_ros.policy_node.PATIENCE", 0.01)
-    node = make()
-    node._on_instruction(String(data="put it there"))
-    node._parts.engine.action[0] = 0.5
-    node._parts.engine.pause = lambda: change(node, DEACTIVATE)  # as the executor does while the tick hangs
-    give(node)
-    assert node.step() is None
-    assert not {TWIST, GRIPPER} & set(node.topics())
-
-
-def test_only_an_active_node_wakes_for_its_inputs(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = make(use_sim_time=True)
-    give(node)
-    woken: list[bool] = []
-    monkeypatch.setattr(node._inbox, "wait", lambda ready, timeout: woken.append(ready()) or woken[-1])
-    node._wait(time.perf_counter())
-    change(node, DEACTIVATE)
-    node._wait(time.perf_counter())
-    assert woken == [True, False]  # it would spin on inputs that no tick takes
-
-
-def test_configuring_warms_up_and_forgets_it(make: Make) -> None:
-    engine = make()._parts.engine
-    assert engine.observations[0].agentview.shape == (SIZE, SIZE, 3)
-    assert engine.resets >= 1
-
-
-def test_a_transition_that_raises_is_logged_and_the_node_can_be_configured_again(make: Make) -> None:
-    node = make(autostart=False)
-    catalogue, node._catalogue = node._catalogue, None
-    assert not change(node, CONFIGURE)
-    assert node.state == "unconfigured"
-    node._catalogue = catalogue
-    assert change(node, CONFIGURE)
-
-
-@pytest.mark.parametrize(
-    ("expected", "words"),
-    [
-        ({"image_orientation": "upside down"}, "the library expects 'upside down', the robot gives 'upright'"),
-        ({"joints": 6}, "joints: the library expects 6, the robot gives 7"),
-        ({"rate_hz": 10}, "rate_hz: the library expects 10, the robot gives 20.0: set 'rate'"),
-        ({"action": {"kind": "joint_positions"}}, "action's kind: the library expects 'joint_positions', the robot gives 'pose_delta'"),
-        ({"cameras": {"overhead": [128, 128, 3]}}, "expects 'overhead', the robot gives agentview, eye_in_hand"),
-        ({"cameras": {"agentview": [128, 128, 3]}}, "[128, 128, 3] pixels, the robot gives [32, 32, 3]"),
-    ],
-)
-def test_a_library_for_another_robot_is_not_configured(make: Make, expected: dict, words: str) -> None:
-    node = make(FakeCatalogue(**expected), autostart=False)
-    assert not change(node, CONFIGURE)
-    assert (node.state, status(node)["kind"]) == ("unconfigured", "refused")
-    assert words in node.on("~/status")[-1].message
-
-
-def test_activation_checks_what_has_come_and_names_all_of_it(make: Make) -> None:
-    node = make(autostart=False)
-    change(node, CONFIGURE)
-    give(node, size=16, names=NAMES[:3])
-    assert not change(node, ACTIVATE)
-    message = node.on("~/status")[-1].message
-    assert "/agentview/image_raw: the picture is 16x16, the policy was trained on 32x32" in message
-    assert "/joint_states: joint states lack panda_joint1" in message
-    give(node)
-    assert change(node, ACTIVATE)
-
-
-def test_a_strict_activation_needs_inputs_and_listeners(make: Make) -> None:
-    node = make(autostart=False, strict_preflight=True)
-    change(node, CONFIGURE)
-    assert not change(node, ACTIVATE)
-    message = node.on("~/status")[-1].message
-    assert "/joint_states: nothing has come from no publisher: start the driver" in message
-    assert f"{TWIST}: nobody listens: start the arm's controller" in message
-
-
-@pytest.mark.parametrize(
-    ("values", "words"),
-    [
-        ({"output": "torque"}, "no output 'torque'; valid outputs: twist, positions, trajectory"),
-        ({"box_low": [1.0, 0.0, 0.0]}, "the box is empty"),
-        ({"action_limit": [1.0, 1.0]}, "'action_limit' must be 6 finite numbers"),
-        ({"gripper_open": [1.0, 2.0]}, "'gripper_open' has 2 numbers and 'gripper_closed' 1"),
-        ({"library": "nowhere"}, "no library 'nowhere'"),
-        ({"gripper_topic": TWIST}, "'command_topic' and 'gripper_topic' are both"),
-    ],
-)
-def test_parameters_that_make_no_sense_end_an_autostart(make: Make, values: dict, words: str) -> None:
-    with pytest.raises(DmpelError, match=words):
-        make(**values)
 
 
 # --- skills
