@@ -68,9 +68,9 @@ class TickStatistics:
         """Count one action at a moment [s] and the limits that bit on it.
 
         Returns:
-            The interval since the action before [ms]; not a number if there was none, or a hold or a pause between.
+            The interval since the action before [ms]; not a number if there was none, a hold or a pause between, or the clock went back.
         """
-        interval = math.nan if self._last is None else 1e3 * (moment - self._last)
+        interval = math.nan if self._last is None or moment < self._last else 1e3 * (moment - self._last)
         self._last = moment
         self.ticks += 1
         self.overruns += overrun

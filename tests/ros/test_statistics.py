@@ -44,8 +44,8 @@ def test_an_interval_lies_between_two_actions_with_nothing_between_them() -> Non
     intervals.append(statistics.acted(12.0, 8.0, 0.0, overrun=False))
     intervals.append(statistics.acted(12.06, 8.0, 0.0, overrun=False))
     statistics.pause()
-    intervals.append(statistics.acted(99.0, 8.0, 0.0, overrun=False))
-    np.testing.assert_allclose(intervals, [np.nan, 50.0, np.nan, 60.0, np.nan], rtol=1e-9)
+    intervals.extend(statistics.acted(moment, 8.0, 0.0, overrun=False) for moment in (99.0, 0.0))  # a clock that began anew
+    np.testing.assert_allclose(intervals, [np.nan, 50.0, np.nan, 60.0, np.nan, np.nan], rtol=1e-9)
     assert [statistics.values()[f"interval_{figure}_ms"] for figure in ("p50", "max")] == ["55.0", "60.0"]
 
 
