@@ -11,7 +11,7 @@ import numpy as np
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.observation import Observation
-from dmpel_core.simulation.rendering import Renderer
+from dmpel_core.simulation.rendering import Moment, Renderer
 from dmpel_core.simulation.scene import FREQUENCY, Positioned, build_scene
 from dmpel_core.simulation.task import Task
 
@@ -118,10 +118,25 @@ class Environment:
 
     def observe(self) -> Observation:
         """Return what the arm sees and feels now."""
+        return Observation(*self._pictures(), self.joints(), self.gripper())
+
+    def moment(self) -> Moment:
+        """Return what the pictures of now depend on, for `pictures_of`."""
+        return Moment.now(self.model, self.data)
+
+    def pictures_of(self, moment: Moment) -> list[np.ndarray]:
+        """Return what each camera saw at an earlier moment, to the bit what `observe` would have returned then."""
+        now = self.moment()
+        moment.put(self.model, self.data)
+        try:
+            return self._pictures()
+        finally:
+            now.put(self.model, self.data)
+
+    def _pictures(self) -> list[np.ndarray]:
         if self._renderer is None:
             raise SimulationError("this environment was built with render=False; build it with render=True to observe")
-        agentview, eye_in_hand = self._renderer.render(self.data)
-        return Observation(agentview, eye_in_hand, self.joints(), self.gripper())
+        return self._renderer.render(self.data)
 
     def joints(self) -> np.ndarray:
         """Return the arm's joint positions, (7,) [rad]."""

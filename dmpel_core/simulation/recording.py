@@ -9,6 +9,7 @@ from dmpel_core.data.hdf5 import Demonstration
 from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.expert import Expert, StuckError
 from dmpel_core.simulation.expert.motion import OPEN
+from dmpel_core.simulation.rendering import Moment
 from dmpel_core.skills.vocabulary import PHASES
 
 SETTLE_TICKS = 5
@@ -47,7 +48,7 @@ def record_episode(
     """Let the expert solve the task from a state.
 
     The episode ends when the goal holds and the hand has let go: a goal that is reached while the object is still held
-    would teach a policy never to open its fingers.
+    would teach a policy never to open its fingers. Pictures are drawn at the end, of a success only: they are half of the work.
 
     Args:
         environment: The task, built with rendering.
@@ -68,17 +69,23 @@ def record_episode(
     expert = Expert(environment.model, environment.data, environment.task.goal, attempt)
     ticks: list[dict[str, np.ndarray]] = []
     phases: list[str] = []
+    moments: list[Moment] = []
     while not (environment.success() and _let_go(phases, ticks)):
         action = expert.act()
         if action is None or len(ticks) >= longest:
             raise StuckError(f"{environment.task.instruction!r} is not solved after {len(ticks)} ticks")
         executed = disturb(action, expert.phase)
-        ticks.append({**_observed(environment), "actions": action, "executed_actions": executed})
+        ticks.append({**_felt(environment), "actions": action, "executed_actions": executed})
         phases.append(expert.phase)
+        moments.append(environment.moment())
         environment.step(executed)
     numbers = np.array([PHASES.index(phase) for phase in phases], np.uint8)
     notes = {"settle_ticks": settled}
-    return Demonstration(**_stacked(ticks), phases=numbers, phase_names=PHASES, initial_state=np.array(state), attributes=notes)
+    agentview, eye_in_hand = (np.stack(seen) for seen in zip(*map(environment.pictures_of, moments), strict=True))
+    return Demonstration(
+        **_stacked(ticks), agentview=agentview, eye_in_hand=eye_in_hand,
+        phases=numbers, phase_names=PHASES, initial_state=np.array(state), attributes=notes,
+    )  # fmt: skip
 
 
 def expert_actions(environment: Environment) -> Iterator[np.ndarray]:
@@ -107,13 +114,10 @@ def _let_go(phases: list[str], ticks: list[dict[str, np.ndarray]]) -> bool:
     return after - before > _OPENED
 
 
-def _observed(environment: Environment) -> dict[str, np.ndarray]:
-    seen = environment.observe()
+def _felt(environment: Environment) -> dict[str, np.ndarray]:
     return {
-        "agentview": seen.agentview,
-        "eye_in_hand": seen.eye_in_hand,
-        "joints": seen.joints,
-        "gripper": seen.gripper,
+        "joints": environment.joints(),
+        "gripper": environment.gripper(),
         "ee_pos": environment.data.site("gripper0_grip_site").xpos.copy(),
         "ee_ori": _axis_angle(environment.data.body("robot0_right_hand").xquat),
         "states": environment.state(),

@@ -4,6 +4,8 @@ Does not depend on robosuite: a model with the named cameras is enough. Anti-ali
 (reflections alone double the cost), and geoms outside a camera's view are not drawn at all.
 """
 
+from dataclasses import dataclass
+
 import mujoco
 import numpy as np
 
@@ -14,8 +16,36 @@ _COLLISION_GROUP, _HIDDEN_GROUP = 0, 5  # LIBERO: geoms of contacts in group 0; 
 _MOST_GEOMS = 2000
 
 
+_OF_DATA = ("geom_xpos", "geom_xmat", "site_xpos", "site_xmat", "cam_xpos", "cam_xmat", "light_xpos", "light_xdir")
+_OF_MODEL = ("site_rgba",)  # LIBERO lights a burner so
+
+
 class RenderingError(DmpelError):
     """Pictures cannot be made on this machine or from this model."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """All that pictures of one moment depend on, so that they can be drawn when it is known whether anybody wants them.
+
+    Attributes:
+        of_data: Poses of geoms, sites, cameras and lights by MuJoCo's names, as they are in the simulation's data.
+        of_model: Colours by MuJoCo's names, as they are in its model.
+    """
+
+    of_data: dict[str, np.ndarray]
+    of_model: dict[str, np.ndarray]
+
+    @classmethod
+    def now(cls, model: mujoco.MjModel, data: mujoco.MjData) -> "Moment":
+        """Return the simulation's present moment."""
+        return cls({name: getattr(data, name).copy() for name in _OF_DATA}, {name: getattr(model, name).copy() for name in _OF_MODEL})
+
+    def put(self, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        """Have the simulation look as it did; positions and velocities are left as they are."""
+        for place, kept in ((data, self.of_data), (model, self.of_model)):
+            for name, value in kept.items():
+                getattr(place, name)[:] = value
 
 
 class Renderer:

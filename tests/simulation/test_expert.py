@@ -4,6 +4,7 @@ import mujoco
 import numpy as np
 import pytest
 
+from dmpel_core.observation import Observation
 from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.expert import Expert, StuckError
 from dmpel_core.simulation.expert.grasps import Carry, Grasp, plan_grasps
@@ -51,10 +52,12 @@ def test_bowl_is_put_on_the_plate_and_let_go(bowl_on_plate: Environment) -> None
 
 def test_disturbed_episode_is_labelled_with_clean_actions_at_what_was_seen(bowl_on_plate: Environment) -> None:
     asked: list[tuple[np.ndarray, np.ndarray]] = []
+    seen: list[Observation] = []
     disturb = Perturbation(0.05, np.random.default_rng(2))
 
     def remember(action: np.ndarray, phase: str) -> np.ndarray:
         asked.append((action, bowl_on_plate.state()))
+        seen.append(bowl_on_plate.observe())
         return disturb(action, phase)
 
     found = record_episode(bowl_on_plate, bowl_on_plate.task.initial_states[1], attempt=0, disturb=remember, longest=250)
@@ -62,6 +65,8 @@ def test_disturbed_episode_is_labelled_with_clean_actions_at_what_was_seen(bowl_
     assert found.initial_state is not None
     np.testing.assert_array_equal(found.actions, [action for action, _ in asked])
     np.testing.assert_array_equal(found.states, [state for _, state in asked])
+    np.testing.assert_array_equal(found.agentview, [observation.agentview for observation in seen])
+    np.testing.assert_array_equal(found.eye_in_hand, [observation.eye_in_hand for observation in seen])
     assert (np.abs(found.actions - found.executed_actions)[:, :6].max(axis=1) > 0).mean() > 0.9
     bowl_on_plate.reset(found.initial_state)
     settle(bowl_on_plate)
@@ -71,7 +76,8 @@ def test_disturbed_episode_is_labelled_with_clean_actions_at_what_was_seen(bowl_
     assert bowl_on_plate.success()
 
 
-def test_an_episode_that_takes_too_long_is_given_up(bowl_on_plate: Environment) -> None:
+def test_nothing_is_drawn_of_an_episode_that_fails(bowl_on_plate: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bowl_on_plate, "pictures_of", lambda _: pytest.fail("a failed episode was drawn"))
     with pytest.raises(StuckError, match="not solved after 3 ticks"):
         record_episode(bowl_on_plate, bowl_on_plate.task.initial_states[0], attempt=0, disturb=lambda action, _: action, longest=3)
 

@@ -47,6 +47,25 @@ def test_observations_are_upright_and_whole(bowl_on_plate: Environment) -> None:
     assert abs(warmth[:10].mean()) < 8  # the grey wall is behind, above
 
 
+def test_a_moment_is_drawn_later_as_it_was(bowl_on_plate: Environment) -> None:
+    bowl_on_plate.reset(bowl_on_plate.task.initial_states[0])
+    colours = bowl_on_plate.model.site_rgba.copy()
+    lit = [site for site in range(bowl_on_plate.model.nsite) if "burner" in bowl_on_plate.model.site(site).name]
+    bowl_on_plate.model.site_rgba[lit, 3] = 1.0
+    before, moment = bowl_on_plate.observe(), bowl_on_plate.moment()
+    bowl_on_plate.model.site_rgba[:] = colours
+    for _ in range(5):
+        bowl_on_plate.step(np.array([1, -1, -1, 0.5, 0, 0.5, 1.0]))
+    now = bowl_on_plate.observe()
+    agentview, eye_in_hand = bowl_on_plate.pictures_of(moment)
+    np.testing.assert_array_equal(agentview, before.agentview)
+    np.testing.assert_array_equal(eye_in_hand, before.eye_in_hand)
+    again = bowl_on_plate.observe()
+    np.testing.assert_array_equal(again.agentview, now.agentview)
+    np.testing.assert_array_equal(again.eye_in_hand, now.eye_in_hand)
+    assert (now.eye_in_hand != before.eye_in_hand).any()
+
+
 def test_reduced_meshes_give_the_same_picture(bowl_on_plate: Environment, full_model: mujoco.MjModel) -> None:
     state = bowl_on_plate.task.initial_states[7]
     difference = np.abs(_pictures(bowl_on_plate.model, state) - _pictures(full_model, state))
