@@ -17,7 +17,7 @@ from dmpel_core.training.episodes import Sequences
 from dmpel_core.training.schedule import chance_for, shape_for
 from dmpel_core.training.settings import LearnSettings
 
-STREAMS = 2
+STREAMS = 3
 """How many batches a step may draw that have nothing to do with each other."""
 
 
@@ -100,6 +100,7 @@ def draw(
     *,
     looks: bool,
     device: torch.device,
+    shape: tuple[int, int] | None = None,
     stream: int = 0,
     process: int = 0,
 ) -> Batch:
@@ -112,11 +113,12 @@ def draw(
         policy: Whose sizes and normalisation count.
         looks: Whether the policy's trunk is trained, so that it needs pictures, changed at random; if not, it is given frozen features.
         device: Where the batch goes.
+        shape: How many sequences, and of how many ticks each; None for what the step's turn is.
         stream: Another number, below `STREAMS`, draws other sequences for the same step.
         process: Which of several processes draws; each draws others.
     """
     rng, chance = chance_for(settings.seed, step, stream + STREAMS * process)
-    rows, ticks = shape_for(step, settings.batch, policy.sizes.window, settings.windows)
+    rows, ticks = shape or shape_for(step, settings.batch, policy.sizes.window, settings.windows)
     shares = np.array([len(source.among) for source in sources], float)
     counts = rng.multinomial(rows, shares / shares.sum())
     drawn = list(zip(sources, counts.tolist(), strict=True))

@@ -20,7 +20,7 @@ from dmpel_core.lifelong.intervals import METRICS
 from dmpel_core.lifelong.protocol import run_lifelong
 from dmpel_core.lifelong.rollouts import Rollouts
 from dmpel_core.lifelong.settings import KEEP, Options, Plan, Protocol
-from dmpel_core.training.options import add_setting_arguments, settings_of
+from dmpel_core.training.options import add_setting_arguments, add_stills_arguments, settings_of, stills_of
 from dmpel_core.training.settings import LearnSettings
 from dmpel_core.training.skill_routing import CHOICES
 from dmpel_core.training.workers import on_device
@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=ENGINES, default="processes", help="ray: on the cluster that RAY_ADDRESS names, or one of this machine"
     )
     add_setting_arguments(parser, LearnSettings(0, 1200, 16))
+    add_stills_arguments(parser)
     parser.add_argument("--views", type=int, default=LearnSettings.views, help="cached views of each picture: itself and N - 1 changes")
     parser.add_argument("--query", choices=("chunk", "causal"), default=LearnSettings.query, help="dmpel: see `dmpel learn`")
     parser.add_argument("--replay-loss", choices=("sparse", "dense"), default=LearnSettings.replay_loss, help="dmpel: see `dmpel learn`")
@@ -85,13 +86,14 @@ def run(arguments: argparse.Namespace) -> int:
     torch.set_num_threads(arguments.threads)
     library, plans = read_library(arguments.library), [plan_of(arguments, name) for name in arguments.algorithm]
     files = task_files(arguments.data, plans[0])
+    stills = still_files(arguments.stills, plans[0]) if arguments.stills else []
     with Rollouts(arguments.processes, arguments.engine) as scorer:
         for plan in plans:
             folder, accelerator = (
                 arguments.runs / f"{plan.suite}-{plan.name.replace(' ', '-')}-{plan.learn.seed}",
                 on_device(plan.learn.precision),
             )
-            record = run_lifelong(plan, library, files, folder, scorer, accelerator)
+            record = run_lifelong(plan, library, files, folder, scorer, accelerator, stills)
             if accelerator.is_main_process:
                 show(record, folder)
     return 0
@@ -110,8 +112,9 @@ def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
     """Return the run of one algorithm that the options ask for."""
     names = arguments.names if algorithm_called(algorithm).named else LearnSettings.skills
     learn = settings_of(
-        arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss, skills=names
-    )
+        arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss, skills=names,
+        stills=stills_of(arguments),
+    )  # fmt: skip
     protocol = Protocol(
         arguments.states, arguments.selection_states, arguments.horizon, arguments.curve_points, arguments.keep,
         tuple(name for name in arguments.controls.split(",") if name), arguments.reach, arguments.loss_samples,
@@ -134,14 +137,37 @@ def task_files(folders: list[Path], plan: Plan) -> list[list[Path]]:
     Raises:
         DmpelError: No folder holds any of a task.
     """
-    from dmpel_core.simulation.tasks import load_task
-
-    names = [(suite, f"{load_task(suite, number).name}_demo.hdf5") for suite, number in plan.sequence]
-    places = [[path for folder in folders for path in (folder / suite / name, folder / name) if path.exists()] for suite, name in names]
-    missing = [(suite, name) for (suite, name), found in zip(names, places, strict=True) if not found]
+    found = named_files(folders, plan, "demo")
+    missing = [(suite, name) for suite, name, files in found if not files]
     if missing:
         raise DmpelError(
             f"no demonstrations of {', '.join(name for _, name in missing)} in {', '.join(map(str, folders))}: "
             f"`dmpel collect --suite {missing[0][0]}` makes them"
         )
-    return places
+    return [files for _, _, files in found]
+
+
+def still_files(folders: list[Path], plan: Plan) -> list[list[Path]]:
+    """Return each task's files of still pictures, in the plan's order; not every task can have some.
+
+    Raises:
+        DmpelError: No folder holds any of any task.
+    """
+    found = named_files(folders, plan, "stills")
+    if not any(files for _, _, files in found):
+        raise DmpelError(
+            f"no still pictures of these tasks in {', '.join(map(str, folders))}: `dmpel stills --suite {found[0][0]}` makes them, as "
+            f"{found[0][1]} and so on"
+        )
+    return [files for _, _, files in found]
+
+
+def named_files(folders: list[Path], plan: Plan, kind: str) -> list[tuple[str, str, list[Path]]]:
+    """Return suite, file name and files of each task, in the plan's order, of one kind: `demo` or `stills`."""
+    from dmpel_core.simulation.tasks import load_task
+
+    names = [(suite, f"{load_task(suite, number).name}_{kind}.hdf5") for suite, number in plan.sequence]
+    return [
+        (suite, name, [path for folder in folders for path in (folder / suite / name, folder / name) if path.exists()])
+        for suite, name in names
+    ]

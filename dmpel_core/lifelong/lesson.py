@@ -11,6 +11,8 @@ from dmpel_core.training.losses import imitation_loss
 from dmpel_core.training.settings import LearnSettings
 
 AFTER_TOWERS = ("proprioception.", "fusion.", "temporal.", "head.", "waypoint.")
+GLANCES = 2
+"""Stream of chance of the still pictures."""
 FORKED = ("proprioception.", "fusion.", "head.")
 """Parts that TAIL and IsCiL keep whole for each task."""
 
@@ -46,7 +48,18 @@ class Lesson(nn.Module):
 
     def forward(self, step: int) -> tuple[Tensor, Tensor]:
         """Return the negative log-likelihood of one batch and the error of the foreseen waypoints [dm]."""
-        return self.losses(self.draw(step))
+        return self.glanced(step, self.losses(self.draw(step)))
+
+    def glanced(self, step: int, losses: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Add the error of the waypoints foreseen from the still pictures of what is being learned, where there are some."""
+        stills = [source.data.stills for source in self._sources if source.data.stills is not None]
+        if not stills or not self.settings.stills:
+            return losses
+        sources, shape = [Source(part, part.frames) for part in stills], (self.settings.stills, 1)
+        batch = draw(sources, step, self.settings, self.policy, looks=self.looks, device=self.device,
+                     shape=shape, stream=GLANCES, process=self.process)  # fmt: skip
+        _, way = self.losses(batch)  # there are no actions to be likely
+        return losses[0], losses[1] + way
 
     def draw(self, step: int) -> Batch:
         """Draw the sequences of a step."""

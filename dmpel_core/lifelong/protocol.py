@@ -19,6 +19,7 @@ from dmpel_core.lifelong.stage import Stage
 from dmpel_core.lifelong.tasks import TaskData, load_task_data
 from dmpel_core.paths import cache_directory
 from dmpel_core.training.datasets import digest
+from dmpel_core.training.losses import FORESEES_NOTHING
 from dmpel_core.training.skill_routing import phases_for
 from dmpel_core.training.workers import on_processor
 
@@ -30,6 +31,7 @@ def run_lifelong(
     folder: Path,
     scorer: Scorer,
     accelerator: Accelerator | None = None,
+    stills: Sequence[Sequence[Path]] = (),
 ) -> dict[str, Any]:
     """Learn all tasks of a plan, or what of them is left to learn, and return the run's record.
 
@@ -42,16 +44,20 @@ def run_lifelong(
         folder: Where the run keeps itself, and the record as `result.json`.
         scorer: Plays; episodes in simulation, or in tests a stand-in.
         accelerator: Device, precision and processes, one of which plays and writes; None for the processor.
+        stills: Files of still pictures of each task, in the plan's order, none where a task has none; empty where no task has any.
 
     Raises:
-        DmpelError: The plan contradicts itself, or the folder holds a run of another one.
+        DmpelError: The plan contradicts itself, the folder holds a run of another one, or the policy can learn nothing from still pictures.
     """
     check(plan, files)
     kind = algorithm_called(plan.algorithm)
     accelerator = accelerator or on_processor()
     backbone = library.manifest.backbone.sha256
-    begin(folder, accelerator, {"plan": plan.record(), "backbone": backbone, "data": [digest(part) for part in files]})
     policy = restore_policy(library)
+    if stills and not policy.sizes.waypoint:
+        raise DmpelError(FORESEES_NOTHING)
+    glances = {"stills": [digest(part) for part in stills]} if stills else {}
+    begin(folder, accelerator, {"plan": plan.record(), "backbone": backbone, "data": [digest(part) for part in files], **glances})
     algorithm = kind(policy, plan.learn, plan.options, accelerator)
     book = ScoreBook(folder / "scores", scorer, accelerator)
     tasks: list[TaskData] = []
@@ -61,7 +67,8 @@ def run_lifelong(
         tasks.append(
             load_task_data(
                 policy, backbone, part, algorithm.settings, cache_directory(),
-                pictures=kind.looks, features=not kind.looks, limit=plan.demonstrations, accelerator=accelerator,
+                pictures=kind.looks, features=not kind.looks, limit=plan.demonstrations, stills=stills[number] if stills else (),
+                accelerator=accelerator,
             )
         )  # fmt: skip
         if kind.joint and number + 1 < len(files):

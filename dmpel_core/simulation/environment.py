@@ -118,7 +118,8 @@ class Environment:
 
     def observe(self) -> Observation:
         """Return what the arm sees and feels now."""
-        return Observation(*self._pictures(), self.joints(), self.gripper())
+        agentview, eye_in_hand = self._pictures()
+        return Observation(agentview, eye_in_hand, self.joints(), self.gripper())
 
     def moment(self) -> Moment:
         """Return what the pictures of now depend on, for `pictures_of`."""

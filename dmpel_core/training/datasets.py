@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dmpel_core.data.demonstration_parts import PARTS
 from dmpel_core.data.hdf5 import Demonstration, read_demonstrations, read_task
-from dmpel_core.data.stills import Stills
+from dmpel_core.data.stills import Stills, read_stills
 from dmpel_core.errors import DmpelError
 
 
@@ -60,6 +60,21 @@ def load_task(files: Sequence[Path], limit: int | None = None) -> list[tuple[str
     if len(tasks) != 1:
         raise DmpelError(f"the files show {len(tasks)} tasks ({', '.join(map(repr, tasks))}): an expert learns one")
     return pairs
+
+
+def load_stills(files: Sequence[Path], instruction: str) -> list[Stills]:
+    """Read a task's still pictures, apart by arrangement.
+
+    Raises:
+        DmpelError: They are of another task.
+    """
+    read = [read_stills(file) for file in files]
+    other = sorted({sentence for sentence, _ in read} - {instruction})
+    if other:
+        raise DmpelError(
+            f"the still pictures show {', '.join(map(repr, other))}, the demonstrations {instruction!r}; give those of one task"
+        )
+    return [layout for _, stills in read for layout in stills.by_layout()]
 
 
 def picture_stack(demo: Demonstration | Stills) -> Tensor:

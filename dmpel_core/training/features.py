@@ -91,7 +91,7 @@ def feature_set(
     """
     accelerator = accelerator or on_processor()
     files = FeatureFiles(folder / hashlib.sha256(json.dumps([key, views, seed, instruction]).encode()).hexdigest()[:16])
-    timeline = Timeline([_actions(part) for part in parts])
+    timeline = Timeline([actions_of(part) for part in parts])
     with torch.inference_mode():
         trunk_text = policy.text.trunk(instruction)
         text = policy.text.encode(trunk_text)
@@ -112,17 +112,22 @@ def feature_set(
         *files.read(),
         stack_floats([part.joints for part in parts]),
         stack_floats([part.gripper for part in parts]),
-        stack_floats([_waypoints(part) for part in parts]),
+        stack_floats([waypoints_of(part) for part in parts]),
         trunk_text.clone(),
     )
 
 
-def _actions(part: Demonstration | Stills) -> np.ndarray:
+def stills_key(backbone: str, stills: str) -> str:
+    """Return the key of the features of still pictures from the names of both contents."""
+    return f"{backbone} stills {stills}"
+
+
+def actions_of(part: Demonstration | Stills) -> np.ndarray:
     """Return the actions; still pictures have none, so zeros stand there and nothing may learn them."""
     return np.zeros((len(part), ACTION)) if isinstance(part, Stills) else part.actions
 
 
-def _waypoints(part: Demonstration | Stills) -> np.ndarray:
+def waypoints_of(part: Demonstration | Stills) -> np.ndarray:
     """Return the waypoints, (frames, 3) [dm]."""
     return SCALE * part.waypoints if isinstance(part, Stills) else waypoints(part.ee_pos, part.actions)
 

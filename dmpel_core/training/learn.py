@@ -11,16 +11,14 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 
-from dmpel_core.data.stills import read_stills
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, add_expert, read_library
 from dmpel_core.experts.replay import ReplayMemory
 from dmpel_core.experts.restore import restore_factors, restore_policy
 from dmpel_core.paths import cache_directory
-from dmpel_core.policy.policy import Policy
-from dmpel_core.training.datasets import demonstration_files, digest, load_task
+from dmpel_core.training.datasets import demonstration_files, digest, load_stills, load_task
 from dmpel_core.training.expert import learn_expert, remember
-from dmpel_core.training.features import FeatureSet, feature_set
+from dmpel_core.training.features import feature_set, stills_key
 from dmpel_core.training.options import add_setting_arguments, add_stills_arguments, settings_of, stills_of
 from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
@@ -83,7 +81,10 @@ def learn(
     key = f"{library.manifest.backbone.sha256} {data_digest} {len(pairs)}"
     demonstrations, cache = [demo for _, demo in pairs], cache_directory() / "features"
     features = feature_set(policy, instruction, demonstrations, settings.views, settings.seed, cache, key, accelerator)
-    glances = _still_features(policy, instruction, stills, settings, cache, library, accelerator) if stills else None
+    glances = None
+    if stills:
+        key = stills_key(library.manifest.backbone.sha256, digest(stills))
+        glances = feature_set(policy, instruction, load_stills(stills, instruction), settings.views, settings.seed, cache, key, accelerator)
     del pairs, demonstrations  # and with them all pictures
     identity = {
         "backbone": library.manifest.backbone.sha256,
@@ -115,31 +116,6 @@ def learn(
     )
     accelerator.wait_for_everyone()
     return grown
-
-
-def _still_features(
-    policy: Policy,
-    instruction: str,
-    files: Sequence[Path],
-    settings: LearnSettings,
-    cache: Path,
-    library: Library,
-    accelerator: Accelerator,
-) -> FeatureSet:
-    """Return the frozen features of a task's still pictures.
-
-    Raises:
-        DmpelError: They are of another task.
-    """
-    read = [read_stills(file) for file in files]
-    other = sorted({sentence for sentence, _ in read} - {instruction})
-    if other:
-        raise DmpelError(
-            f"the still pictures show {', '.join(map(repr, other))}, the demonstrations {instruction!r}; give those of one task"
-        )
-    layouts = [layout for _, stills in read for layout in stills.by_layout()]
-    key = f"{library.manifest.backbone.sha256} stills {digest(files)}"
-    return feature_set(policy, instruction, layouts, settings.views, settings.seed, cache, key, accelerator)
 
 
 def stored_memories(library: Library, *, without_replay: bool = False) -> list[ReplayMemory]:

@@ -7,6 +7,8 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.policy.head import ActionMixture
 from dmpel_core.training.episodes import Sequences
 
+FORESEES_NOTHING = "still pictures teach waypoints, and this policy foresees none; leave out --stills"
+
 
 def imitation_loss(mixture: ActionMixture, foreseen: Tensor | None, batch: Sequences, waypoints: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean negative log-likelihood of the actions and the mean error of the foreseen waypoints.
@@ -31,5 +33,5 @@ def waypoint_loss(foreseen: Tensor | None, waypoints: Tensor) -> Tensor:
         DmpelError: The policy foresees nothing.
     """
     if foreseen is None:
-        raise DmpelError("still pictures teach waypoints, and this policy foresees none; leave out --stills")
+        raise DmpelError(FORESEES_NOTHING)
     return F.smooth_l1_loss(foreseen, waypoints, reduction="none", beta=0.1).mean(-1)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -18,21 +17,9 @@ from dmpel_core.training.pictures import PictureSet, StillSet
 from dmpel_core.training.pretrain import pretrain
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings, PretrainSettings
-from tests.core.conftest import TINY, write_noise
+from tests.core.conftest import BRIGHT_MEANS_LEFT, TINY, bright_stills, write_noise
 
 SENTENCE = "open the drawer"
-BRIGHT_MEANS_LEFT = 0.1
-
-
-def stills(count: int = 48) -> Stills:
-    """Return pictures whose brightness says whether the waypoint lies to the left or to the right, and nothing else does."""
-    rng = np.random.default_rng(0)
-    left = rng.random(count) < 0.5
-    pictures = np.where(left[:, None, None, None], 190, 40).astype(np.uint8) + rng.integers(0, 30, (count, 32, 32, 3), dtype=np.uint8)
-    waypoints = np.zeros((count, 3))
-    waypoints[:, 1] = np.where(left, BRIGHT_MEANS_LEFT, -BRIGHT_MEANS_LEFT)
-    joints, fingers = rng.normal(size=(count, 7)), rng.uniform(0, 0.04, (count, 2))
-    return Stills(pictures, pictures, joints, fingers, waypoints, np.arange(count) // 8)
 
 
 def error(policy: Policy, shown: Stills) -> float:
@@ -49,10 +36,10 @@ def error(policy: Policy, shown: Stills) -> float:
 def test_pretraining_learns_where_still_pictures_lead(tmp_path: Path) -> None:
     demonstrations = PictureSet(load_all([write_noise(tmp_path / "a.hdf5", SENTENCE, 0)]), TINY)
     settings = PretrainSettings(seed=0, steps=40, batch=1, learning_rate=3e-3, stills=24)
-    shown = StillSet([(SENTENCE, stills())], TINY)
+    shown = StillSet([(SENTENCE, bright_stills())], TINY)
     with_stills = pretrain(demonstrations, settings, TINY, Run(tmp_path / "one", "pretrain"), "a", stills=shown)
     without = pretrain(demonstrations, settings, TINY, Run(tmp_path / "two", "pretrain"), "a")
-    assert error(with_stills, stills()) < BRIGHT_MEANS_LEFT / 2 < error(without, stills())
+    assert error(with_stills, bright_stills()) < BRIGHT_MEANS_LEFT / 2 < error(without, bright_stills())
 
 
 def grow(library: Library, tmp_path: Path, file: Path | None, name: str) -> Library:
@@ -67,7 +54,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_expert_learns_from_them_and_its_record_names_them(library: Library, tmp_path: Path, cache: None) -> None:
-    write_stills(tmp_path / "s.hdf5", stills(), TaskRecord(SENTENCE))
+    write_stills(tmp_path / "s.hdf5", bright_stills(), TaskRecord(SENTENCE))
     grown = grow(library, tmp_path, tmp_path / "s.hdf5", "run")
     assert len(grown.experts[0].provenance["stills"]) == 64
     assert grown.experts[0].provenance["settings"]["stills"] == 8
@@ -77,7 +64,7 @@ def test_an_expert_learns_from_them_and_its_record_names_them(library: Library, 
 
 
 def test_still_pictures_of_another_task_are_refused(library: Library, tmp_path: Path, cache: None) -> None:
-    write_stills(tmp_path / "s.hdf5", stills(), TaskRecord("turn on the stove"))
+    write_stills(tmp_path / "s.hdf5", bright_stills(), TaskRecord("turn on the stove"))
     with pytest.raises(DmpelError, match="the still pictures show 'turn on the stove', the demonstrations 'open the drawer'"):
         grow(library, tmp_path, tmp_path / "s.hdf5", "run")
 
@@ -87,4 +74,6 @@ def test_a_policy_that_foresees_nothing_refuses_them(tmp_path: Path) -> None:
     demonstrations = PictureSet(load_all([write_noise(tmp_path / "a.hdf5", SENTENCE, 0)]), sizes)
     settings = PretrainSettings(seed=0, steps=1, batch=1, stills=4)
     with pytest.raises(DmpelError, match="this policy foresees none; leave out --stills"):
-        pretrain(demonstrations, settings, sizes, Run(tmp_path / "run", "pretrain"), "a", stills=StillSet([(SENTENCE, stills(8))], sizes))
+        pretrain(
+            demonstrations, settings, sizes, Run(tmp_path / "run", "pretrain"), "a", stills=StillSet([(SENTENCE, bright_stills(8))], sizes)
+        )

@@ -50,7 +50,8 @@ class Dmpel(Algorithm):
         assert data.features is not None
         started = started_router(self.policy, data.features, data.files, data.limit, data.instruction, known, self.memories, self.settings)
         torch.manual_seed(self.settings.seed)  # as `dmpel learn` does, which so learns the same
-        return ExpertLosses(self.policy, self.experts, data.features, self.settings, self.accelerator, started)
+        stills = data.stills.features if data.stills is not None and self.settings.stills else None
+        return ExpertLosses(self.policy, self.experts, data.features, self.settings, self.accelerator, started, stills)
 
     def absorb(self, lesson: Teachable, task: int, tasks: Sequence[TaskData], optimise: Optimise) -> None:  # noqa: ARG002
         """Keep the expert, store its coefficients, and train the router on those of all tasks."""
@@ -134,6 +135,7 @@ class Dmpel(Algorithm):
                     "dataset": tasks[place].digest,
                     "demonstrations": len(tasks[place].timeline.lengths),
                     "seed": self.settings.seed,
+                    **({} if (stills := tasks[place].stills) is None else {"stills": stills.digest}),
                     "settings": kept,
                     "metrics": {},
                 },

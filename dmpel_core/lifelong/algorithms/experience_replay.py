@@ -65,12 +65,12 @@ class ReplayLesson(Lesson):
         self.remembered = list(remembered)
 
     def forward(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return the mean losses of both halves."""
+        """Return the mean losses of both halves; still pictures, which are not remembered, count beside them."""
         new = self.losses(self.draw(step))
-        if not self.remembered:
-            return new
-        old = self.losses(self.recalled(step))
-        return (new[0] + old[0]) / 2, (new[1] + old[1]) / 2
+        if self.remembered:
+            old = self.losses(self.recalled(step))
+            new = (new[0] + old[0]) / 2, (new[1] + old[1]) / 2
+        return self.glanced(step, new)
 
     def recalled(self, step: int) -> Batch:
         """Draw remembered sequences."""

@@ -4,8 +4,9 @@ Demonstrations are cut into segments by merging neighbours that look alike; a ne
 joins the old skill that it resembles or opens a new one. Each skill acts with low-rank factors of its own, and a classifier learns
 which skill acts when. Some demonstrations of each earlier task stay and are replayed. What differs: features are the backbone's
 pictures and not DINOv2's, skills are experts on the common policy and not networks of their own, they are told the instruction and
-no subgoal, and the meta-controller names a skill and no subgoal. Repaired of the official code: its schedule is never made, and
-gradients are clipped before they are unscaled. Weights do not decay, see L2M.
+no subgoal, and the meta-controller names a skill and no subgoal. Still pictures are in no segment, so it learns from
+demonstrations alone. Repaired of the official code: its schedule is never made, and gradients are clipped before they are
+unscaled. Weights do not decay, see L2M.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,8 +67,9 @@ class Lotus(Algorithm):
             self.skills.append(new_factors(self.policy, chance, GROUPS))
         self._router = self._new_router()
         trained = stacked(self.skills) | {META + name: value for name, value in self._router.named_parameters()}
-        old = [Source(data, first_demonstrations(data, self.options.old_demonstrations)) for data in tasks[:task]]
-        return AdapterLesson(self.policy, trained, self.mix, [*old, Source(tasks[task], tasks[task].frames)], self.settings)
+        old = [Source(replace(data, stills=None), first_demonstrations(data, self.options.old_demonstrations)) for data in tasks[:task]]
+        new = replace(tasks[task], stills=None)  # still pictures belong to no segment and so to no skill
+        return AdapterLesson(self.policy, trained, self.mix, [*old, Source(new, new.frames)], self.settings)
 
     def discover(self, data: TaskData) -> Tensor:
         """Return the skill of each frame of a new task, and add the skills that it opens to `looks_like`."""
