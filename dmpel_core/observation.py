@@ -20,7 +20,3 @@ class Observation:
     eye_in_hand: np.ndarray
     joints: np.ndarray
     gripper: np.ndarray
-
-    def blanked(self) -> "Observation":
-        """Return the same observation with both pictures black, the control for `does it look?`."""
-        return Observation(np.zeros_like(self.agentview), np.zeros_like(self.eye_in_hand), self.joints, self.gripper)

@@ -45,8 +45,8 @@ class Arena(Protocol):
     def place(self, settings: Settings) -> str:
         """Go to the initial state that the settings describe and return the task's instruction."""
 
-    def observe(self) -> Observation:
-        """Return what the arm sees and feels now."""
+    def observe(self, *, blind: bool = False) -> Observation:
+        """Return what the arm sees and feels now; `blind`, with black pictures."""
 
     def step(self, action: np.ndarray) -> None:
         """Act for one period; (7,), six pose deltas in [-1, 1], then the gripper."""
@@ -93,8 +93,7 @@ class Episode:
 
     def observe(self) -> Observation:
         """Return what the cameras and joints give, pictures black where the settings say so."""
-        observation = self.arena.observe()
-        return observation.blanked() if self.settings.blank else observation
+        return self.arena.observe(blind=self.settings.blank)
 
     def advance(self, action: np.ndarray | None) -> None:
         """Step with the action, (7,), or hold the pose without one, and judge the goal."""

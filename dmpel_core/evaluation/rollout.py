@@ -104,8 +104,7 @@ def run_episode(
     strangeness: list[float] = []
     success, ticks = False, 0
     while not success and ticks < horizon:
-        observation = environment.observe()
-        tick = engine.tick(observation.blanked() if condition.blank else observation)
+        tick = engine.tick(environment.observe(blind=condition.blank))
         if tick.insight is not None and tick.insight.reading is not None:
             strangeness.append(tick.insight.reading.strangeness)
         environment.step(tick.action)

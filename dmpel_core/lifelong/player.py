@@ -1,6 +1,7 @@
 """A student in execution, tick by tick, and what it chose."""
 
 from collections import deque
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,25 @@ from dmpel_core.inference.torch_engine import frames_of
 from dmpel_core.lifelong.student import Student
 from dmpel_core.lifelong.switching import Episode
 from dmpel_core.observation import Observation
+from dmpel_core.policy.adapted import Mixture
+from dmpel_core.policy.policy import Policy
+
+
+@dataclass(frozen=True)
+class Acting:
+    """What follows from one tick's coefficients (1, 6, slots) and the instruction alone.
+
+    Attributes:
+        coefficients: Whose slots act, and how strongly.
+        policy: Whose weights act.
+        mixture: Mixed factors; None where there are none.
+        text: (1, text_width), the instruction after the adapted half of the text tower.
+    """
+
+    coefficients: Tensor
+    policy: Policy
+    mixture: Mixture | None
+    text: Tensor
 
 
 class StudentEngine:
@@ -33,6 +53,7 @@ class StudentEngine:
         self._queries: deque[Tensor] = deque(maxlen=window)
         self._tokens: deque[Tensor] = deque(maxlen=window)
         self._ensemble = ChunkEnsemble()
+        self._acting: Acting | None = None
 
     @property
     def expert_names(self) -> tuple[str, ...]:
@@ -50,6 +71,7 @@ class StudentEngine:
         base = self.student.base
         self._words = base.text.trunk(instruction)
         self._text = base.text.encode(self._words)
+        self._acting = None
 
     def reset(self) -> None:
         """Forget the observation window and the planned actions: another episode begins."""
@@ -67,12 +89,19 @@ class StudentEngine:
             self._queries.append(student.base.sequence_query(student.base.query(frames, self._text)))
             query = torch.stack(list(self._queries)).mean(0)
         coefficients = student.coefficients(query, 1)
-        policy, mixture = student.policies[int(student.owner(coefficients))], student.mixture(coefficients)
-        self._tokens.append(policy.tokens(frames, policy.text.encode(self._words, mixture), mixture)[0])
+        if self._acting is None or not torch.equal(self._acting.coefficients, coefficients):
+            self._acting = self._acting_with(coefficients)
+        policy, mixture = self._acting.policy, self._acting.mixture
+        self._tokens.append(policy.tokens(frames, self._acting.text, mixture)[0])
         answer = policy.act(torch.cat(list(self._tokens))[None], mixture)
         self.used.append(coefficients[0].numpy())
         self._actions.append(self._ensemble.next(answer.mode()[0, -1].numpy()))
         return Tick(self._actions[-1], self.used[-1], 0)
+
+    def _acting_with(self, coefficients: Tensor) -> Acting:
+        """Mix, and read the instruction; most algorithms act with the same coefficients for many ticks."""
+        policy, mixture = self.student.policies[int(self.student.owner(coefficients))], self.student.mixture(coefficients)
+        return Acting(coefficients, policy, mixture, policy.text.encode(self._words, mixture))
 
     def episodes(self) -> list[Episode]:
         """Return the coefficients and the actions of every episode so far."""

@@ -59,6 +59,7 @@ class Environment:
         self._joints = [self.model.joint(name).qposadr[0] for name in JOINTS]
         self._fingers = [self.model.joint(name).qposadr[0] for name in FINGERS]
         self._substeps = round(1 / (FREQUENCY * self.model.opt.timestep))
+        self._size = size
         self._renderer = Renderer(self.model, size) if render else None
         self.reset(task.initial_states[0])
 
@@ -116,9 +117,9 @@ class Environment:
         self.robosuite.cur_time += 1 / FREQUENCY
         self.world.refresh()
 
-    def observe(self) -> Observation:
-        """Return what the arm sees and feels now."""
-        agentview, eye_in_hand = self._pictures()
+    def observe(self, *, blind: bool = False) -> Observation:
+        """Return what the arm sees and feels now; `blind`, with black pictures, which need not be drawn."""
+        agentview, eye_in_hand = np.zeros((2, self._size, self._size, 3), np.uint8) if blind else self._pictures()
         return Observation(agentview, eye_in_hand, self.joints(), self.gripper())
 
     def moment(self) -> Moment:

@@ -43,8 +43,8 @@ class Notebook:
     def reset(self, state: float) -> None:
         self.state = state
 
-    def observe(self) -> Observation:
-        pictures = np.random.default_rng(int(self.state)).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    def observe(self, *, blind: bool = False) -> Observation:
+        pictures = np.random.default_rng(int(self.state)).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8) * (not blind)
         return Observation(*pictures, np.full(7, 0.1), np.full(2, 0.02))
 
     def step(self, action: np.ndarray) -> None:

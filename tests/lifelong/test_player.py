@@ -115,6 +115,31 @@ def test_a_student_plays_tick_by_tick_what_it_was_trained_to_do_on_sequences(
     torch.testing.assert_close(stepped.mean[:, -1], whole.mean[:, -1])
 
 
+@pytest.mark.parametrize("name", ["sequential", "tail"])
+def test_the_instruction_is_read_once_where_the_same_weights_go_on_acting(
+    name: str, backbone: Policy, tasks: list[TaskData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = StudentEngine(teach(begun(name, backbone), 1, tasks, tmp_path).student(0))
+    read, encode = [], type(backbone.text).encode
+
+    def counted(*given: object) -> torch.Tensor:
+        read.append(given)
+        return encode(*given)
+
+    monkeypatch.setattr(type(backbone.text), "encode", counted)
+    engine.set_instruction("open the drawer")
+    before = len(read)
+    told = [engine.tick(seen(number)).action for number in range(3)]
+    assert len(read) == before + 1
+    engine.set_instruction("turn on the stove")
+    engine.reset()
+    other = [engine.tick(seen(number)).action for number in range(3)]
+    assert not np.array_equal(told, other)
+    engine.set_instruction("open the drawer")
+    engine.reset()
+    np.testing.assert_array_equal([engine.tick(seen(number)).action for number in range(3)], told)
+
+
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> type[Notebook]:
     monkeypatch.setattr(rollout, "settle", lambda environment: 0)

@@ -102,9 +102,12 @@ class FakeArena:
         self.actions.clear()
         return f"do task {settings.task}"
 
-    def observe(self) -> Observation:
+    def observe(self, *, blind: bool = False) -> Observation:
         picture = np.full((SIZE, SIZE, 3), 100 + len(self.actions), np.uint8)
-        return Observation(picture, picture + 100, POSE + np.eye(7)[0] * 0.1 * len(self.actions), np.array([0.04, -0.04]))
+        other = picture + 100
+        if blind:
+            picture, other = np.zeros_like(picture), np.zeros_like(picture)
+        return Observation(picture, other, POSE + np.eye(7)[0] * 0.1 * len(self.actions), np.array([0.04, -0.04]))
 
     def step(self, action: np.ndarray) -> None:
         self.actions.append(np.asarray(action))

@@ -105,9 +105,14 @@ def test_states_and_actions_that_do_not_fit_are_refused(bowl_on_plate: Environme
         bowl_on_plate.step(np.full(7, np.nan))
 
 
-def test_without_rendering_there_is_nothing_to_observe(bowl_on_box: Environment) -> None:
+def test_without_rendering_there_is_nothing_to_see(bowl_on_box: Environment) -> None:
     with pytest.raises(SimulationError, match="render=True"):
         bowl_on_box.observe()
+    felt = bowl_on_box.observe(blind=True)
+    assert felt.agentview.shape == felt.eye_in_hand.shape == (128, 128, 3)
+    assert not felt.agentview.any()
+    assert not felt.eye_in_hand.any()
+    np.testing.assert_array_equal(felt.joints, bowl_on_box.joints())
 
 
 def test_building_leaves_the_callers_random_numbers_alone(bowl_on_box: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
