@@ -7,11 +7,16 @@ block. What is computed once for an instruction is not counted, nor are normalis
 """
 
 from collections.abc import Callable
+from functools import cache, partial
 
+import numpy as np
+import onnxruntime
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from torch.utils.flop_counter import FlopCounterMode
 
 from dmpel_core.groups import GROUPS
+from dmpel_core.inference.sessions import Binding
 from dmpel_core.policy import text_files as minilm
 from dmpel_core.policy.image import ConvolutionalTrunk
 from dmpel_core.policy.policy import FINGERS, JOINTS
@@ -124,11 +129,35 @@ def _small_layers(s: PolicySizes, text_width: int) -> int:
 
 
 def matrix_rate(clock: Callable[[], float]) -> float:
-    """Return the fastest of a few products of two square matrices, with the threads that torch has now [FLOP/s]."""
-    a, b, out = torch.ones(3, SIDE, SIDE)
+    """Return the rate of the fastest of a few products of square matrices, with the threads that torch has now [FLOP/s].
+
+    Torch and ONNX Runtime have a try each: which of both is faster depends on the processor.
+    """
     times = []
-    for _ in range(REPEATS):
-        begun = clock()
-        torch.mm(a, b, out=out)
-        times.append(clock() - begun)
+    for multiply in (torch_product(), onnx_product(torch.get_num_threads())):
+        for _ in range(REPEATS):
+            begun = clock()
+            multiply()
+            times.append(clock() - begun)
     return 2 * SIDE**3 / min(times)
+
+
+@cache
+def torch_product() -> Callable[[], object]:
+    """Return what multiplies two matrices of `SIDE` with torch."""
+    a, b, out = torch.ones(3, SIDE, SIDE)
+    return partial(torch.mm, a, b, out=out)
+
+
+@cache
+def onnx_product(threads: int) -> Callable[[], object]:
+    """Return what multiplies a matrix with a constant one of `SIDE` with ONNX Runtime on a processor, as engines do."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [SIDE, SIDE]) for name in "xy")
+    weight = numpy_helper.from_array(np.ones((SIDE, SIDE), np.float32), "w")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "product", [x], [y], [weight])
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 21)])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    given, made = np.ones((2, SIDE, SIDE), np.float32)
+    return Binding(session, {"x": given}, {"y": made}).run

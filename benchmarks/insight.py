@@ -25,12 +25,12 @@ def contestant(mode: str, engine: Engine, experts: int) -> Contestant:
 def measure(path: Path, rounds: int) -> dict[str, Any]:
     """Return the median tick without telling [ms], and by how much telling makes it longer, as a share: quartiles over the rounds."""
     library = open_library(path)
-    modes = {"first": False, "silent": False, "telling": True}  # whoever is first in a round finds the caches cold, so that is neither
+    modes = {"silent": False, "telling": True}
     engines = {mode: load_engine(path, engine="onnx", provider="cpu", insight=insight) for mode, insight in modes.items()}
     for engine in engines.values():
         engine.set_instruction(library.experts[0].instructions[0])
-    first, silent, telling = (contestant(mode, engine, len(library.experts)) for mode, engine in engines.items())
-    times = compete([first, silent, telling], rounds, np.inf, time.perf_counter)
+    silent, telling = (contestant(mode, engine, len(library.experts)) for mode, engine in engines.items())
+    times = compete([silent, telling], rounds, np.inf, time.perf_counter)
     if times.off[telling] > 0:
         raise DmpelError(f"telling has moved the actions by {times.off[telling]:.2g}: it must not")
     extra = quartiles(np.array(times.cpu[telling]) / np.array(times.cpu[silent]) - 1.0)

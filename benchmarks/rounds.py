@@ -70,7 +70,9 @@ def observations(count: int) -> list[Observation]:
 
 
 def compete(contestants: Sequence[Contestant], rounds: int, seconds: float, clock: Callable[[], float]) -> Times:
-    """Let the contestants do one tick each, in turn, after filling their windows.
+    """Let the contestants do one tick each in every round, after filling their windows.
+
+    Their order is drawn anew in each round: whoever comes after an engine that has read gigabytes finds the caches cold.
 
     Args:
         contestants: The first one is the one that the others are compared with.
@@ -78,7 +80,7 @@ def compete(contestants: Sequence[Contestant], rounds: int, seconds: float, cloc
         seconds: Stop when this much time has passed [s], though never before the longest interval is over.
         clock: Used for the rate of matrix products.
     """
-    seen, times = observations(LOOP), Times()
+    seen, times, rng = observations(LOOP), Times(), np.random.default_rng(0)
     least = max(contestant.interval for contestant in contestants) + 1
     begun = 0.0
     for number in range(-WARM_UP, max(rounds, least)):
@@ -86,26 +88,29 @@ def compete(contestants: Sequence[Contestant], rounds: int, seconds: float, cloc
             begun = time.perf_counter()
         if number >= least and time.perf_counter() - begun > seconds:
             break
-        _round(contestants, seen[number % LOOP], times if number >= 0 else None)
+        drawn = [contestants[place] for place in rng.permutation(len(contestants))]
+        actions = _round(drawn, seen[number % LOOP], times if number >= 0 else None)
         if number >= 0:
             times.rate.append(matrix_rate(clock))
+            for contestant, action in actions.items():
+                off = float(np.abs(action - actions[contestants[0]]).max())
+                times.off[contestant] = max(times.off.get(contestant, 0.0), off)
     return times
 
 
-def _round(contestants: Sequence[Contestant], seen: Observation, times: Times | None) -> None:
-    """Do one round and note its times and how far each action is off the first contestant's."""
-    expected = None
+def _round(contestants: Sequence[Contestant], seen: Observation, times: Times | None) -> dict[Contestant, np.ndarray]:
+    """Do one round, note its times, and return each one's action."""
+    actions = {}
     for contestant in contestants:
         time.sleep(PAUSE)
         wall, cpu = time.perf_counter(), time.process_time()
-        action = contestant.tick(seen).action
+        actions[contestant] = contestant.tick(seen).action
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         contestant.settle()
-        expected = action if expected is None else expected
         if times is not None:
             times.wall.setdefault(contestant, []).append(wall)
             times.cpu.setdefault(contestant, []).append(cpu)
-            times.off[contestant] = max(times.off.get(contestant, 0.0), float(np.abs(action - expected).max()))
+    return actions
 
 
 def moving_mean(values: Sequence[float], count: int) -> np.ndarray:

@@ -39,6 +39,7 @@ ENGINE = (
     Parameter("provider", "auto", "What onnx computes on: auto, cpu, cuda or tensorrt.", read_only=True),
     Parameter("route_every", 0, "Ticks from one routing to the next; 0 for what the library says.", 0, 1000, read_only=True),
     Parameter("route_after", False, "Whether to act first, with the coefficients of the tick before, and to route after.", read_only=True),
+    Parameter("tolerance", 0.0, "A module group is mixed anew only when a coefficient of it has moved by more.", 0.0, 2.0, read_only=True),
     Parameter(
         "int8",
         "",

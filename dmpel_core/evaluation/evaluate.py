@@ -23,6 +23,7 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation.rollout import Condition, Episode, run_episode, staged
 from dmpel_core.evaluation.statistics import wilson_interval
 from dmpel_core.experts.library import open_library
+from dmpel_core.inference.options import EXACT, Savings, add_savings_arguments, savings_of
 from dmpel_core.json_file import write_json
 from dmpel_core.simulation.tasks import SUITES, task_names
 from dmpel_core.skills.alarm import FREQUENCY
@@ -47,6 +48,7 @@ class Job:
     horizon: int
     seed: int
     sample: bool = False
+    savings: Savings = EXACT
 
 
 def run_job(job: Job) -> tuple[str, list[Episode]]:
@@ -55,7 +57,7 @@ def run_job(job: Job) -> tuple[str, list[Episode]]:
     from dmpel_core.simulation.environment import Environment
 
     task, told = staged(job.suite, job.task, job.other, job.condition)
-    engine = load_engine(job.library, job.generation, sample_seed=job.seed if job.sample else None, insight=True)
+    engine = load_engine(job.library, job.generation, sample_seed=job.seed if job.sample else None, savings=job.savings, insight=True)
     with Environment(task) as environment:
         return task.instruction, [
             run_episode(environment, engine, told, state, job.condition, job.horizon, job.seed) for state in job.states
@@ -166,13 +168,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", choices=ENGINES, default="processes", help="ray: on the cluster that RAY_ADDRESS names, or one of this machine"
     )
+    add_savings_arguments(parser)
     parser.add_argument("--output", type=Path, help="JSON file for the rows, to make or to go on with")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Evaluate and print a table."""
     conditions = [Condition.parse(name, arguments.reach) for name in arguments.conditions.split(",")]
-    tasks = arguments.tasks
+    tasks, savings = arguments.tasks, savings_of(arguments)
     others = tasks[1:] + tasks[:1] if len(tasks) > 1 else ((tasks[0] + 1) % len(task_names(arguments.suite)),)
     jobs = [
         Job(
@@ -186,10 +189,12 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.horizon,
             arguments.seed,
             arguments.actions == "sample",
+            savings,
         )
         for condition, (task, other) in product(conditions, zip(tasks, others, strict=True))
     ]
     settings = {name: getattr(arguments, name) for name in SETTINGS}
+    settings["savings"] = savings.record() or None  # files of earlier versions tell none
     settings["files"] = what_acts(arguments.library, arguments.generation)
     rows = known_rows(arguments.output, settings)
     left = [job for job in jobs if not any(key(job).items() <= row.items() for row in rows)]

@@ -1,6 +1,7 @@
 """Chosen savings: each changes what the policy does a little, is off by default, and is for the user to weigh."""
 
-from dataclasses import dataclass
+import argparse
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dmpel_core.errors import DmpelError
@@ -37,3 +38,28 @@ class Savings:
         negative = [name for name in ("route_every", "tolerance", "hysteresis", "most_change") if not getattr(self, name) >= 0]
         if negative:
             raise DmpelError(f"{negative[0]} {getattr(self, negative[0])} must not be negative; 0 is off")
+
+    def record(self) -> dict[str, object]:
+        """Return as JSON values what differs from the default."""
+        return {
+            name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items() if value != getattr(EXACT, name)
+        }
+
+
+EXACT = Savings()
+"""Nothing is left out."""
+
+
+def add_savings_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of commands whose engine may leave something out."""
+    parser.add_argument("--route-every", type=int, default=0, help="ticks from one routing to the next; 0 for what the library says")
+    parser.add_argument("--route-after", action="store_true", help="act first, with the coefficients of the tick before, and route after")
+    parser.add_argument("--tolerance", type=float, default=0.0, help="mix a module group anew only when a coefficient has moved by more")
+    parser.add_argument("--int8", type=Path, help="file of `dmpel frames`: run the image tower in eight bits if it sees the same on those")
+    parser.add_argument("--hysteresis", type=float, default=0.0, help="by how much a stronger expert must be ahead to take over")
+    parser.add_argument("--most-change", type=float, default=0.0, help="largest change of a coefficient between two routings; 0 for any")
+
+
+def savings_of(arguments: argparse.Namespace) -> Savings:
+    """Return the savings that the options ask for."""
+    return Savings(**{name: getattr(arguments, name) for name in asdict(EXACT)})

@@ -10,16 +10,19 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
+from dmpel_core import inference
 from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation import evaluate as command
 from dmpel_core.evaluation import rollout
 from dmpel_core.experts.library import Library
-from dmpel_core.inference.engine import Tick
+from dmpel_core.inference.engine import Engine, Tick
+from dmpel_core.inference.options import Savings
 from dmpel_core.observation import Observation
 from dmpel_core.simulation import environment
 from dmpel_core.skills.alarm import TICKS as TICKS_TO_ALARM
 from dmpel_core.skills.alarm import Reading
 from dmpel_core.skills.insight import Insight
+from tests.core.engines import TINY_CLIP, make_exported
 from tests.ros.small_library import make_small_library
 
 TASK = SimpleNamespace(instruction="open the drawer", initial_states=np.arange(5.0))
@@ -102,6 +105,24 @@ def test_the_heaviest_gaussian_is_the_default_and_needs_no_seed(library: Library
     plain = play(library, notebook, "--seed", "3")
     np.testing.assert_array_equal(plain, play(library, notebook, "--actions", "mode", "--seed", "4"))
     assert np.abs(plain - play(library, notebook, "--actions", "sample", "--seed", "3")).max() > 1e-3
+
+
+def test_what_an_engine_may_leave_out_is_an_option_and_stands_in_the_file(
+    notebook: type[Notebook], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, report, asked = make_exported(tmp_path / "library", TINY_CLIP, 2), tmp_path / "report.json", []
+    load = inference.load_engine
+
+    def noted(*given: Any, savings: Savings, **named: Any) -> Engine:
+        asked.append(savings)
+        return load(*given, savings=savings, **named)
+
+    monkeypatch.setattr(inference, "load_engine", noted)
+    play(library, notebook, "--route-every", "7", "--tolerance", "0.1", "--output", str(report))
+    assert asked == [Savings(route_every=7, tolerance=0.1)]
+    assert json.loads(report.read_text())["settings"]["savings"] == {"route_every": 7, "tolerance": 0.1}
+    with pytest.raises(DmpelError, match=r"'savings': \(\{'route_every': 7, 'tolerance': 0.1\}, None\)"):
+        play(library, notebook, "--output", str(report))
 
 
 def test_an_evaluation_goes_on_with_what_its_file_lacks(library: Library, notebook: type[Notebook], tmp_path: Path) -> None:
