@@ -110,9 +110,17 @@ def largest_difference(record: Record) -> str:
 
 
 def savings_table(record: Record) -> str:
-    """Return how far the chosen savings move actions."""
-    head = ("saving", "ticks", "mean difference", "p99", "mean size of a number", "gripper differs")
+    """Return how far the chosen savings move actions, and how often the arm succeeds with them."""
+    head = ("saving", "ticks", "mean difference", "p99", "mean size of a number", "gripper differs", "success in episodes", "95 % interval")
     return table(head, ((
         entry["mode"], str(entry["ticks"]), f"{entry['mean']:.4f}", f"{entry['p99']:.4f}", f"{entry['mean_action']:.3f}",
-        f"{entry['gripper_differs']:.1%}",
-    ) for entry in record["savings"] if entry["mode"] != "exact"))  # fmt: skip
+        f"{entry['gripper_differs']:.1%}", *_success(entry),
+    ) for entry in record["savings"]))  # fmt: skip
+
+
+def _success(entry: Entry) -> tuple[str, str]:
+    """Return how often a saving succeeded, and the interval, if it was played."""
+    if "played" not in entry:
+        return "not played", ""
+    low, high = entry["interval"]
+    return f"{entry['successes']} / {entry['played']}", f"{100 * low:.0f}-{100 * high:.0f} %"

@@ -3,8 +3,9 @@
 Every number is one sum of its own (einsum without BLAS), so that an expert's coefficient does not change by a rounding when
 others are added beside it, and no thread but the caller's works.
 
-Only the few largest logits count, and from one tick to the next the last layer's input h moves little. So logits are kept from
-an earlier input: |w (h - h')| <= |w| |h - h'| tells which experts can be among the largest now, and only theirs are computed.
+Only the few largest logits count, and the last layer is affine: of a weighted mean of earlier inputs h_i, whose logits are kept, it makes
+the same weighted mean of their logits. The mean m that is nearest to the input h of now leaves |w (h - m)| <= |w| |h - m|, which tells
+which experts can be among the largest, and only theirs are computed. Inputs move little from one tick to the next, and in few directions.
 The answer is that of computing all of them.
 """
 
@@ -16,6 +17,10 @@ from dmpel_core.experts.manifest import LibraryError
 from dmpel_core.groups import GROUPS
 
 MANY = 512  # logits, from which on it pays to look for those that can matter
+KEPT = 32  # earlier inputs whose logits are all known
+FEW = 32  # one logit in so many is few enough to compute apart; if more can matter, all are computed and the input is kept
+TINY = np.float32(1e-12)
+RIDGE = 1e-6  # of the inputs' spread, keeps the weights of the mean small where inputs are nearly alike
 SLACK = 1e-3  # added to the bounds, far more than the rounding of a logit
 LOWEST = -80.0  # a logit below it is no different, and exp of its opposite would overflow
 
@@ -44,14 +49,15 @@ class FlatRouter:
         _check(tensors, self.rows * experts, width)
         self._first, self._second, self._last = (_layer(tensors, name) for name in ("net.0", "net.2", "net.4"))
         self._reach = np.sqrt(np.einsum("ok,ok->o", self._last[0], self._last[0]))
-        self._kept: tuple[np.ndarray, np.ndarray] | None = None
+        self._known = Known(len(self._second[1]), len(self._reach))
+        self._chosen = np.zeros((self.rows, self.top_k), int)
         self.hidden = np.zeros_like(self._second[1])  # the last query's, for what is told beside the action
 
     def __call__(self, query: np.ndarray) -> np.ndarray:
         """Map a query (width,) to sparse coefficients (6, experts), zero outside the top-k."""
         self.hidden = hidden = gelu_tanh(linear(self._second, gelu_tanh(linear(self._first, query))))
         logits = self._logits(hidden).reshape(self.rows, self.experts)
-        chosen = np.argpartition(logits, self.experts - self.top_k, axis=1)[:, self.experts - self.top_k :]
+        self._chosen = chosen = np.argpartition(logits, self.experts - self.top_k, axis=1)[:, self.experts - self.top_k :]
         coefficients = np.zeros((len(GROUPS), self.experts), np.float32)
         values = 2 / (1 + np.exp(-np.maximum(np.take_along_axis(logits, chosen, 1), LOWEST)))
         np.put_along_axis(coefficients, np.broadcast_to(chosen, (len(GROUPS), self.top_k)), values, 1)
@@ -59,23 +65,55 @@ class FlatRouter:
 
     def _logits(self, hidden: np.ndarray) -> np.ndarray:
         """Return all logits, or those that can be among the largest and minus infinity for the others."""
-        if len(self._reach) >= MANY and self._kept is not None:
-            able = self._able(hidden, *self._kept)
-            if self.rows * self.top_k <= len(able) < len(self._reach) // 4:
+        if len(self._reach) < MANY:
+            return linear(self._last, hidden)
+        if self._known:
+            able = self._able(*self._known.nearest(hidden))
+            if len(able) <= max(len(self._reach) // FEW, self.rows * self.top_k):
                 logits = np.full(len(self._reach), -np.inf, np.float32)
                 logits[able] = linear((self._last[0][able], self._last[1][able]), hidden)
                 return logits
         logits = linear(self._last, hidden)
-        self._kept = (hidden, logits)
+        self._known.keep(hidden, logits)
         return logits
 
-    def _able(self, hidden: np.ndarray, before: np.ndarray, logits: np.ndarray) -> np.ndarray:
-        """Return the places of logits that can be among a row's largest, given all logits of an earlier input."""
-        moved = hidden - before
-        reach = (self._reach * np.sqrt(moved @ moved) + SLACK).reshape(self.rows, -1)
+    def _able(self, logits: np.ndarray, moved: float) -> np.ndarray:
+        """Return the places of logits that can be among a row's largest, given all logits of an input that was so far away.
+
+        Those that were chosen last are at least as large as the least of them can be, and any that cannot be as large is out.
+        """
+        reach = (self._reach * moved + SLACK).reshape(self.rows, -1)
         known = logits.reshape(self.rows, -1)
-        certain = np.partition(known - reach, self.experts - self.top_k, axis=1)[:, self.experts - self.top_k]
-        return np.flatnonzero(known + reach >= certain[:, None])
+        certain = (np.take_along_axis(known, self._chosen, 1) - np.take_along_axis(reach, self._chosen, 1)).min(1, keepdims=True)
+        return np.flatnonzero(known + reach >= certain)
+
+
+class Known:
+    """The last `KEPT` inputs of an affine layer whose outputs were all computed."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        self._inputs, self._outputs = np.zeros((KEPT, inputs), np.float32), np.zeros((KEPT, outputs), np.float32)
+        self._count = 0
+
+    def __bool__(self) -> bool:
+        return self._count > 0
+
+    def keep(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Keep an input (inputs,) with its outputs (outputs,) in the place of the oldest."""
+        self._inputs[self._count % KEPT], self._outputs[self._count % KEPT] = x, y
+        self._count += 1
+        self._apart = self._inputs[1 : self._count] - self._inputs[0]
+        gram = np.einsum("ik,jk->ij", self._apart, self._apart)
+        gram.flat[:: len(gram) + 1] += RIDGE * gram.trace() + TINY
+        self._solve = np.linalg.solve(gram, self._apart)  # (inputs kept - 1, inputs)
+
+    def nearest(self, x: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the outputs of the weighted mean of kept inputs that is nearest to x (inputs,), and how far from x that is."""
+        off = x - self._inputs[0]
+        weights = np.einsum("ik,k->i", self._solve, off)
+        off -= np.einsum("i,ik->k", weights, self._apart)
+        every = np.concatenate([[1 - weights.sum()], weights]).astype(np.float32)
+        return np.einsum("i,io->o", every, self._outputs[: len(every)]), float(np.sqrt(np.einsum("k,k->", off, off)))
 
 
 def linear(layer: tuple[np.ndarray, np.ndarray], x: np.ndarray) -> np.ndarray:

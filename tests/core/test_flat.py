@@ -11,7 +11,7 @@ from dmpel_core.experts.pool import ExpertPool
 from dmpel_core.experts.router import Router
 from dmpel_core.inference import flat_router
 from dmpel_core.inference.flat_pool import FlatPool
-from dmpel_core.inference.flat_router import FlatRouter
+from dmpel_core.inference.flat_router import FlatRouter, Known
 from dmpel_core.inference.layout import Layout
 from dmpel_core.inference.pictures import resizing
 from dmpel_core.policy.image import to_pixels
@@ -105,7 +105,37 @@ def test_of_many_logits_only_those_that_can_matter_are_computed(monkeypatch: pyt
         np.testing.assert_array_equal(flat(query), fresh(query))
     of_flat = computed[2::6]
     assert max(of_flat) == 6000
-    assert np.median(of_flat) < 600, "small steps need few"
+    assert np.median(of_flat) < 60, "small steps need few"
+
+
+def test_what_lies_between_known_inputs_needs_few_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    router, rng, computed = Router(21, 16, 1000, 3), np.random.default_rng(0), []
+    flat, corners = FlatRouter(stored(router), 1000, 21, 3, shared=False), rng.normal(size=(3, 21)).astype(np.float32)
+    linear = flat_router.linear
+    monkeypatch.setattr(flat_router, "linear", lambda layer, x: (computed.append(len(layer[1])), linear(layer, x))[1])
+    for _ in range(60):
+        query = rng.dirichlet(np.ones(3)).astype(np.float32) @ corners
+        fresh = FlatRouter(stored(router), 1000, 21, 3, shared=False)
+        np.testing.assert_array_equal(flat(query), fresh(query))
+    assert np.median(computed[2::6][-20:]) < 600
+
+
+def test_known_outputs_are_those_of_the_nearest_weighted_mean() -> None:
+    rng = np.random.default_rng(0)
+    weight, inputs = rng.normal(size=(50, 8)).astype(np.float32), rng.normal(size=(4, 8)).astype(np.float32)
+    known = Known(8, 50)
+    assert not known
+    for x in inputs:
+        known.keep(x, weight @ x + 1)
+    inside = np.array([0.5, 0.4, 0.3, -0.2], np.float32) @ inputs
+    outputs, off = known.nearest(inside)
+    np.testing.assert_allclose(outputs, weight @ inside + 1, atol=1e-3)
+    assert off < 1e-3
+    normal = np.linalg.svd(inputs[1:] - inputs[0])[2][-1].astype(np.float32)
+    outputs, off = known.nearest(inside + normal)
+    np.testing.assert_allclose(outputs, weight @ inside + 1, atol=1e-3)
+    assert off == pytest.approx(1, abs=1e-3)
 
 
 def test_a_logit_far_below_zero_is_no_fault() -> None:
