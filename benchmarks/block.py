@@ -36,7 +36,8 @@ def measure(block: Block, rounds: int | None) -> dict[str, list[Entry]]:
     clock = time.process_time if threads == 1 else time.perf_counter
     usual, seconds = ROUNDS[size]
     seconds *= 2 if experts == ANCHOR else 1
-    times = compete([contestant for contestant, _ in field.contestants], rounds or usual, np.inf if rounds else seconds, clock)
+    most, limit = rounds or usual, np.inf if rounds else seconds
+    times = compete([contestant for contestant, _ in field.contestants], most, limit, clock)
     operations = flop(SIZES[size], WORDS, experts, field.numbers)
     summary = {
         "size": size, "threads": threads, "experts": experts, "clock": "cpu" if threads == 1 else "wall", "gflop": operations / 1e9,
@@ -45,7 +46,7 @@ def measure(block: Block, rounds: int | None) -> dict[str, list[Entry]]:
     found = {
         "host_overhead" if size == "nano" else "rows": rows(field, times, operations),
         "stages": stages(field, clock) if experts == ANCHOR else [],
-        "flatness": flatness(field, usual, seconds, clock),
+        "flatness": flatness(field, most, limit, clock),
     }
     return {**found, "blocks": [summary | {"seconds": time.perf_counter() - begun}]}
 
