@@ -22,6 +22,7 @@ FEW = 32  # one logit in so many is few enough to compute apart; if more can mat
 TINY = np.float32(1e-12)
 RIDGE = 1e-6  # of the inputs' spread, keeps the weights of the mean small where inputs are nearly alike
 SLACK = 1e-3  # added to the bounds, far more than the rounding of a logit
+EVERY = np.arange(len(GROUPS))[:, None]  # group of each row
 LOWEST = -80.0  # a logit below it is no different, and exp of its opposite would overflow
 
 
@@ -56,26 +57,27 @@ class FlatRouter:
     def __call__(self, query: np.ndarray) -> np.ndarray:
         """Map a query (width,) to sparse coefficients (6, experts), zero outside the top-k."""
         self.hidden = hidden = gelu_tanh(linear(self._second, gelu_tanh(linear(self._first, query))))
-        logits = self._logits(hidden).reshape(self.rows, self.experts)
-        self._chosen = chosen = np.argpartition(logits, self.experts - self.top_k, axis=1)[:, self.experts - self.top_k :]
+        self._chosen, logits = self._largest(hidden)
         coefficients = np.zeros((len(GROUPS), self.experts), np.float32)
-        values = 2 / (1 + np.exp(-np.maximum(np.take_along_axis(logits, chosen, 1), LOWEST)))
-        np.put_along_axis(coefficients, np.broadcast_to(chosen, (len(GROUPS), self.top_k)), values, 1)
+        coefficients[EVERY, self._chosen] = 2 / (1 + np.exp(-np.maximum(logits, LOWEST)))
         return coefficients
 
-    def _logits(self, hidden: np.ndarray) -> np.ndarray:
-        """Return all logits, or those that can be among the largest and minus infinity for the others."""
-        if len(self._reach) < MANY:
-            return linear(self._last, hidden)
+    def _largest(self, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the experts of each row's `top_k` largest logits and these logits, both (rows, top_k), in no order."""
         if self._known:
             able = self._able(*self._known.nearest(hidden))
             if len(able) <= max(len(self._reach) // FEW, self.rows * self.top_k):
-                logits = np.full(len(self._reach), -np.inf, np.float32)
-                logits[able] = linear((self._last[0][able], self._last[1][able]), hidden)
-                return logits
+                logits = linear((self._last[0][able], self._last[1][able]), hidden)
+                row, expert = np.divmod(able, self.experts)
+                ends = np.searchsorted(row, EVERY[: self.rows], "right")
+                best = np.lexsort((logits, row))[ends - 1 - np.arange(self.top_k)]
+                return expert[best], logits[best]
         logits = linear(self._last, hidden)
-        self._known.keep(hidden, logits)
-        return logits
+        if len(logits) >= MANY:
+            self._known.keep(hidden, logits)
+        logits = logits.reshape(self.rows, self.experts)
+        chosen = np.argpartition(logits, self.experts - self.top_k, axis=1)[:, self.experts - self.top_k :]
+        return chosen, logits[EVERY[: self.rows], chosen]
 
     def _able(self, logits: np.ndarray, moved: float) -> np.ndarray:
         """Return the places of logits that can be among a row's largest, given all logits of an input that was so far away.
@@ -84,7 +86,8 @@ class FlatRouter:
         """
         reach = (self._reach * moved + SLACK).reshape(self.rows, -1)
         known = logits.reshape(self.rows, -1)
-        certain = (np.take_along_axis(known, self._chosen, 1) - np.take_along_axis(reach, self._chosen, 1)).min(1, keepdims=True)
+        last = EVERY[: self.rows], self._chosen
+        certain = (known[last] - reach[last]).min(1, keepdims=True)
         return np.flatnonzero(known + reach >= certain)
 
 
