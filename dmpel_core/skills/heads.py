@@ -4,6 +4,7 @@ The router's last hidden layer knows instruction and scene, the temporal feature
 one linear read-out say the task's skill, the phase, how far the task has come and when the fingers will move next.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -83,9 +84,11 @@ class Heads:
         """Say what a tick is about, from the router's hidden layer (hidden,) and the temporal feature (feature,)."""
         inner = np.maximum(self._first @ np.concatenate([hidden, feature]) + self._bias, 0)
         out = self._last @ inner + self._offset
-        skills, phases, (progress, event) = np.split(out, self._places)
-        ticks = min(float(np.expm1(min(float(event), 10.0))), LATEST)
-        return Told(_probabilities(skills), _probabilities(phases), float(1 / (1 + np.exp(-np.clip(progress, -30, 30)))), max(ticks, 0.0))
+        skills, phases = self._places
+        progress, event = out[phases:].tolist()
+        done = 1 / (1 + math.exp(-min(max(progress, -30.0), 30.0)))
+        ticks = min(max(math.expm1(min(event, 10.0)), 0.0), LATEST)
+        return Told(_probabilities(out[:skills]), _probabilities(out[skills:phases]), done, ticks)
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:
