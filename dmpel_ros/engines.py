@@ -14,7 +14,7 @@ def load_library(library: Path, generation: int | None, wanted: Mapping[str, Any
     """Load an engine; the import is here because a node with another engine needs none of it."""
     from dmpel_core.inference import Limits, Savings, load_engine
 
-    chosen = {name: wanted[name] for name in ("route_every", "route_after", "tolerance", "hysteresis", "most_change")}
+    chosen = {name: wanted[name] for name in ("route_every", "route_after", "tolerance", "hysteresis", "most_change", "precision")}
     savings = Savings(**chosen, int8=Path(wanted["int8"]) if wanted["int8"] else None)
     limits = Limits(signed_by=wanted.get("signed_by"))
     engine, provider, insight = wanted["engine"], wanted["provider"], wanted["alarm"] != "off"

@@ -36,7 +36,7 @@ LIBRARY = (
 ENGINE = (
     Parameter("threads", 1, "Threads that the engine computes with.", 1, 64, read_only=True),
     Parameter("engine", "auto", "auto, onnx or torch: onnx for a library that has graphs, see `dmpel export`.", read_only=True),
-    Parameter("provider", "auto", "What onnx computes on: auto, cpu, cuda or tensorrt.", read_only=True),
+    Parameter("provider", "auto", "What to compute on: auto, cpu, cuda, or for onnx alone tensorrt.", read_only=True),
     Parameter("route_every", 0, "Ticks from one routing to the next; 0 for what the library says.", 0, 1000, read_only=True),
     Parameter("route_after", False, "Whether to act first, with the coefficients of the tick before, and to route after.", read_only=True),
     Parameter("tolerance", 0.0, "A module group is mixed anew only when a coefficient of it has moved by more.", 0.0, 2.0, read_only=True),
@@ -54,6 +54,7 @@ ENGINE = (
         2.0,
         read_only=True,
     ),
+    Parameter("precision", "fp32", "fp32, or bf16 or fp16, in which the torch engine computes all but the router.", read_only=True),
     Parameter("most_change", 0.0, "Largest change of a coefficient from one routing to the next; 0.0 for any.", 0.0, 2.0, read_only=True),
     Parameter("alarm", "report", "What an unknown task or scene leads to: off, report on ~/alarm, or hold until ~/clear.", read_only=True),
     Parameter("alarm_ticks", 20, "Strange ticks in a row that raise the alarm, and familiar ones that end it.", 1, 10_000, read_only=True),

@@ -1,12 +1,13 @@
 """What runs once per control tick."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Limits, open_library
 from dmpel_core.inference.engine import Engine, Tick
-from dmpel_core.inference.options import Savings
+from dmpel_core.inference.options import EXACT, Savings
 
 __all__ = ["ENGINES", "Engine", "Limits", "Savings", "Tick", "load_engine"]
 
@@ -32,9 +33,9 @@ def load_engine(
         generation: Generation to run, or None for the selected one.
         threads: Processor threads for one tick.
         sample_seed: Draw actions from the mixture, as the published policy does, instead of taking the heaviest Gaussian's mean.
-        engine: One of `ENGINES`; `auto` is `onnx` for a library that has graphs, else `torch`.
-        provider: What `onnx` computes on, see `dmpel_core.inference.onnx_engine.OnnxEngine`.
-        savings: What `onnx` may leave out; None for nothing.
+        engine: One of `ENGINES`; `auto` is `onnx` for a library that has graphs and in full precision, else `torch`.
+        provider: What to compute on: `auto` for the fastest that works here, `cpu`, `cuda`, or for `onnx` alone `tensorrt`.
+        savings: What `onnx` may leave out, and the precision of `torch`; None for nothing.
         limits: Caps on what is ever loaded.
         insight: Whether the ticks of `onnx` tell more than the action, see `dmpel_core.skills.insight`; `torch` tells nothing more.
 
@@ -43,17 +44,24 @@ def load_engine(
     """
     if engine not in ENGINES:
         raise DmpelError(f"there is no engine {engine!r}; choose one of {', '.join(ENGINES)}")
+    savings = savings or EXACT
     if engine == "auto":
-        engine = "onnx" if open_library(library, generation, limits).manifest.graphs or find_spec("torch") is None else "torch"
+        engine = "onnx" if _has_graphs(library, generation, limits, savings) or find_spec("torch") is None else "torch"
     if engine == "onnx":
+        if savings.precision != "fp32":
+            raise DmpelError(f"the onnx engine does not compute in {savings.precision}: choose the engine 'torch', or fp32")
         from dmpel_core.inference.onnx_engine import OnnxEngine
 
         return OnnxEngine(library, generation, threads, sample_seed, provider, savings, limits, insight=insight)
-    if savings not in {None, Savings()}:
-        raise DmpelError("the torch engine is exact and has no savings: choose the engine 'onnx'")
+    if replace(savings, precision="fp32") != EXACT:
+        raise DmpelError("the torch engine leaves nothing out and has no savings but its precision: choose the engine 'onnx'")
     import torch  # imported here: a robot does without
 
     from dmpel_core.inference.torch_engine import TorchEngine
 
     torch.set_num_threads(threads)
-    return TorchEngine(library, generation, sample_seed, limits)
+    return TorchEngine(library, generation, sample_seed, limits, provider=provider, precision=savings.precision)
+
+
+def _has_graphs(library: Path, generation: int | None, limits: Limits | None, savings: Savings) -> bool:
+    return savings.precision == "fp32" and bool(open_library(library, generation, limits).manifest.graphs)

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from dmpel_core.errors import DmpelError
 
+PRECISIONS = ("fp32", "bf16", "fp16")
+"""Numbers that the torch engine can compute with."""
+
 
 @dataclass(frozen=True)
 class Savings:
@@ -20,6 +23,7 @@ class Savings:
             something else (`dmpel_core.inference.int8.open_int8`). None for float32.
         hysteresis: See `dmpel_core.inference.calm.Calm`; 0 is off.
         most_change: Likewise.
+        precision: One of `PRECISIONS`; all but the router computes in it, by PyTorch's autocast. Pays on a GPU, costs on most processors.
     """
 
     route_every: int = 0
@@ -28,16 +32,19 @@ class Savings:
     int8: Path | None = None
     hysteresis: float = 0.0
     most_change: float = 0.0
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning.
 
         Raises:
-            DmpelError: A number is negative.
+            DmpelError: A number is negative, or the precision is unknown.
         """
         negative = [name for name in ("route_every", "tolerance", "hysteresis", "most_change") if not getattr(self, name) >= 0]
         if negative:
             raise DmpelError(f"{negative[0]} {getattr(self, negative[0])} must not be negative; 0 is off")
+        if self.precision not in PRECISIONS:
+            raise DmpelError(f"there is no precision {self.precision!r}; choose one of {', '.join(PRECISIONS)}")
 
     def record(self) -> dict[str, object]:
         """Return as JSON values what differs from the default."""
@@ -58,6 +65,7 @@ def add_savings_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--int8", type=Path, help="file of `dmpel frames`: run the image tower in eight bits if it sees the same on those")
     parser.add_argument("--hysteresis", type=float, default=0.0, help="by how much a stronger expert must be ahead to take over")
     parser.add_argument("--most-change", type=float, default=0.0, help="largest change of a coefficient between two routings; 0 for any")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="bf16 and fp16 are for the torch engine on a GPU")
 
 
 def savings_of(arguments: argparse.Namespace) -> Savings:

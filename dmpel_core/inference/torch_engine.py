@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, Limits, read_library
 from dmpel_core.experts.pool import ExpertPool
 from dmpel_core.experts.restore import restore_factors, restore_policy, restore_router
@@ -18,6 +19,8 @@ from dmpel_core.inference.episode import Episode
 from dmpel_core.observation import Observation
 from dmpel_core.policy.image import to_pixels
 from dmpel_core.policy.policy import Frames, Policy
+
+NUMBERS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,27 @@ class Generation:
     router: Router | None
 
 
-def build(library: Library, policy: Policy | None = None) -> Generation:
-    """Read every tensor of a generation; reuse `policy` when its backbone is the same."""
-    policy = policy or restore_policy(library)
+def device_of(provider: str) -> torch.device:
+    """Return the device that a provider's name stands for; `auto` is a GPU where there is one.
+
+    Raises:
+        DmpelError: There is no such provider here.
+    """
+    cuda = torch.cuda.is_available()
+    if provider not in {"auto", "cpu", "cuda"} or (provider == "cuda" and not cuda):
+        raise DmpelError(f"the torch engine cannot compute on {provider!r} here: choose auto, cpu" + (" or cuda" if cuda else ""))
+    return torch.device("cuda" if cuda and provider != "cpu" else "cpu")
+
+
+def build(library: Library, device: torch.device, policy: Policy | None = None) -> Generation:
+    """Read every tensor of a generation onto a device; reuse `policy` when its backbone is the same."""
+    policy = policy or restore_policy(library).to(device)
     names = tuple(expert.name for expert in library.experts)
     pool = router = None
     if names:
-        pool = ExpertPool(policy.modules_adapted, restore_factors(library))
-        router = restore_router(library, policy.sizes, policy.query_width)
+        factors = [{name: value.to(device) for name, value in expert.items()} for expert in restore_factors(library)]
+        pool = ExpertPool(policy.modules_adapted, factors)
+        router = restore_router(library, policy.sizes, policy.query_width).to(device)
     return Generation(library.generation, library.manifest.backbone.sha256, policy, names, pool, router)
 
 
@@ -47,16 +63,26 @@ class TorchEngine:
     """Runs one generation; `load` builds the next one aside and `tick` picks it up.
 
     The action is the mean of the heaviest Gaussian; with `sample_seed`, a draw from the mixture, as the published policy acts.
+    `provider` is `auto`, `cpu` or `cuda`; in a `precision` other than fp32 all but the router is computed by autocast.
     """
 
-    def __init__(self, library: Path, generation: int | None = None, sample_seed: int | None = None, limits: Limits | None = None) -> None:
-        self._limits = limits
-        self._next = self._current = build(read_library(library, generation, limits))
+    def __init__(
+        self,
+        library: Path,
+        generation: int | None = None,
+        sample_seed: int | None = None,
+        limits: Limits | None = None,
+        *,
+        provider: str = "cpu",
+        precision: str = "fp32",
+    ) -> None:
+        self._limits, self._device, self._numbers = limits, device_of(provider), NUMBERS[precision]
+        self._next = self._current = build(read_library(library, generation, limits), self._device)
         self._instruction = ""
         self._text: tuple[Policy, str, Tensor, Tensor] | None = None
         self._episode = Episode(self._current.policy.sizes)
         self._ensemble = ChunkEnsemble()
-        self._chance = None if sample_seed is None else torch.Generator().manual_seed(sample_seed)
+        self._chance = None if sample_seed is None else torch.Generator(self._device).manual_seed(sample_seed)
 
     @property
     def expert_names(self) -> tuple[str, ...]:
@@ -82,7 +108,7 @@ class TorchEngine:
         read = read_library(library, generation, self._limits)
         current = self._next
         same = read.manifest.backbone.sha256 == current.backbone
-        self._next = build(read, current.policy if same else None)
+        self._next = build(read, self._device, current.policy if same else None)
 
     def catch_up(self) -> None:
         """Do nothing: a tick leaves nothing for later."""
@@ -91,12 +117,13 @@ class TorchEngine:
     def tick(self, observation: Observation) -> Tick:
         """Compute one action from one observation."""
         current = self._current = self._next
-        words, text = self._sentence(current.policy)
-        frames = frames_of(current.policy, observation)
-        answer, coefficients = self._episode.tick(current.policy, current.pool, current.router, frames, words, text)
-        chunk = answer.mode()[0] if self._chance is None else answer.sample(self._chance)[0]  # (chunk, 7)
-        used = np.zeros((len(GROUPS), 0), np.float32) if coefficients is None else coefficients[0].numpy()
-        return Tick(self._ensemble.next(chunk.numpy()), used, current.number)
+        with torch.autocast(self._device.type, self._numbers, enabled=self._numbers != torch.float32):
+            words, text = self._sentence(current.policy)
+            frames = frames_of(current.policy, observation)
+            answer, coefficients = self._episode.tick(current.policy, current.pool, current.router, frames, words, text)
+            chunk = answer.mode()[0] if self._chance is None else answer.sample(self._chance)[0]  # (chunk, 7)
+        used = np.zeros((len(GROUPS), 0), np.float32) if coefficients is None else coefficients[0].cpu().numpy()
+        return Tick(self._ensemble.next(chunk.float().cpu().numpy()), used, current.number)
 
     def _sentence(self, policy: Policy) -> tuple[Tensor, Tensor]:
         """Return the instruction after the frozen half and its frozen embedding, computed when it changes."""
@@ -110,6 +137,8 @@ class TorchEngine:
 def frames_of(policy: Policy, observation: Observation) -> Frames:
     """Return one observation as a batch of one tick after the frozen half of the image tower."""
     pictures = np.stack([getattr(observation, camera) for camera in policy.sizes.cameras])  # (cameras, height, width, 3)
-    shrunk = to_pixels(torch.from_numpy(pictures).permute(0, 3, 1, 2)[None], policy.sizes.pixels)
-    joints, gripper = (torch.from_numpy(np.asarray(x, np.float32))[None, None] for x in (observation.joints, observation.gripper))
+    device = policy.proprioception.mean.device
+    shrunk = to_pixels(torch.from_numpy(pictures).permute(0, 3, 1, 2)[None].to(device), policy.sizes.pixels)
+    felt = (observation.joints, observation.gripper)
+    joints, gripper = (torch.as_tensor(np.asarray(x), dtype=torch.float32, device=device)[None, None] for x in felt)
     return Frames(policy.image.trunk(shrunk)[None], joints, gripper)

@@ -8,7 +8,7 @@ import torch
 
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, read_library
-from dmpel_core.inference import load_engine
+from dmpel_core.inference import Savings, Tick, load_engine
 from dmpel_core.inference.ensemble import ChunkEnsemble
 from dmpel_core.inference.torch_engine import TorchEngine, frames_of
 from dmpel_core.observation import Observation
@@ -122,3 +122,26 @@ def test_plans_vote_on_the_action_for_now() -> None:
     np.testing.assert_allclose(ensemble.next(plan), [0.0, -1.0])
     np.testing.assert_allclose(ensemble.next(plan), [(0.0 + 0.5 * 3.0) / 1.5, -1.0])
     np.testing.assert_allclose(ensemble.next(plan), [(0.0 + 0.5 * 3.0) / 1.5, -1.0])
+
+
+def test_half_precision_acts_nearly_the_same(grown: Library) -> None:
+    def play(precision: str) -> list[Tick]:
+        engine = load_engine(grown.path, engine="torch", savings=Savings(precision=precision))
+        engine.set_instruction("open the drawer")
+        return [engine.tick(observation) for observation in observations(5)]
+
+    full, half = play("fp32"), play("bf16")
+    off = np.abs([one.action[:6] - other.action[:6] for one, other in zip(full, half, strict=True)]).max()
+    assert 0 < off < 0.1
+    assert half[-1].coefficients.dtype == np.float32, "the router computes in full precision"
+
+
+def test_what_the_torch_engine_cannot_do_is_said(grown: Library) -> None:
+    with pytest.raises(DmpelError, match="cannot compute on 'tensorrt' here: choose auto, cpu"):
+        load_engine(grown.path, engine="torch", provider="tensorrt")
+    with pytest.raises(DmpelError, match="no savings but its precision"):
+        load_engine(grown.path, engine="torch", savings=Savings(route_every=2))
+    with pytest.raises(DmpelError, match="does not compute in bf16: choose the engine 'torch'"):
+        load_engine(grown.path, engine="onnx", savings=Savings(precision="bf16"))
+    with pytest.raises(DmpelError, match="no precision 'int4'"):
+        Savings(precision="int4")

@@ -16,7 +16,7 @@ import numpy as np
 from dmpel_core.observation import Observation
 from dmpel_ros.engines import load_library
 wanted = dict(threads=1, engine="auto", provider="cpu", route_every=0, route_after=True, tolerance=0.0, int8="")
-wanted |= dict(hysteresis=0.0, most_change=0.0, alarm="report")
+wanted |= dict(hysteresis=0.0, most_change=0.0, precision="fp32", alarm="report")
 engine = load_library(Path(sys.argv[1]), None, wanted)
 engine.set_instruction("open the drawer")
 action = engine.tick(Observation(*np.zeros((2, 32, 32, 3), np.uint8), np.zeros(7), np.zeros(2))).action

@@ -97,7 +97,7 @@ def test_what_is_exchanged_after_the_check_is_found_by_the_engine(tmp_path: Path
     path, (private, public) = make_exported(tmp_path / "library", TINY, 2).path, make_keys(tmp_path, "ours")
     sign(path, read_library(path).manifest, private)
     wanted = {"threads": 1, "engine": "onnx", "provider": "cpu", "route_every": 0, "route_after": False, "tolerance": 0.0, "int8": ""}
-    wanted |= {"hysteresis": 0.0, "most_change": 0.0, "alarm": "off", "signed_by": read_public_key(public)}
+    wanted |= {"hysteresis": 0.0, "most_change": 0.0, "precision": "fp32", "alarm": "off", "signed_by": read_public_key(public)}
     engine = load_library(path, None, wanted)
     (path / "signatures/0002.sig").write_bytes(bytes(64))
     with pytest.raises(LibraryError, match="signed with another key"):
