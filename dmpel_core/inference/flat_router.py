@@ -16,7 +16,7 @@ import numpy as np
 from dmpel_core.experts.manifest import LibraryError
 from dmpel_core.groups import GROUPS
 
-MANY = 512  # logits, from which on it pays to look for those that can matter
+MANY = 2000  # logits, from which on it pays to look for those that can matter
 KEPT = 32  # earlier inputs whose logits are all known
 FEW = 32  # one logit in so many is few enough to compute apart; if more can matter, all are computed and the input is kept
 TINY = np.float32(1e-12)
