@@ -48,7 +48,7 @@ def main() -> None:
     episodes = [episode for file in arguments.demonstrations for episode in read_episodes(file, arguments.episodes)]
     with tempfile.TemporaryDirectory() as folder:
         library, chosen = with_graphs(arguments.library, Path(folder) / "library"), choices(arguments.demonstrations, Path(folder))
-        engines = {mode: load_engine(library, engine="onnx", provider="cpu", savings=savings) for mode, savings in chosen.items()}
+        engines = {mode: load_engine(library, provider="cpu", savings=savings) for mode, savings in chosen.items()}
         found = compare({mode: act(engine, episodes) for mode, engine in engines.items()})
         if arguments.tasks:
             jobs = partial(jobs_of, library, arguments.suite, arguments.tasks, arguments.states)
@@ -66,6 +66,7 @@ def choices(demonstrations: list[Path], folder: Path) -> dict[str, Savings]:
     return {
         **MODES, "int8": Savings(int8=frames), "tolerance 0.02": Savings(tolerance=0.02), "tolerance 0.1": Savings(tolerance=0.1),
         "all": Savings(route_every=10, route_after=True, tolerance=0.02, int8=frames),
+        "bf16": Savings(precision="bf16"), "fp16": Savings(precision="fp16"),
     }  # fmt: skip
 
 

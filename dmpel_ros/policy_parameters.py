@@ -54,8 +54,8 @@ ENGINE = (
         2.0,
         read_only=True,
     ),
-    Parameter("precision", "fp32", "fp32, or bf16 or fp16, in which the torch engine computes all but the router.", read_only=True),
     Parameter("most_change", 0.0, "Largest change of a coefficient from one routing to the next; 0.0 for any.", 0.0, 2.0, read_only=True),
+    Parameter("precision", "fp32", "fp32, or bf16 or fp16, in which the torch engine computes all but the router.", read_only=True),
     Parameter("alarm", "report", "What an unknown task or scene leads to: off, report on ~/alarm, or hold until ~/clear.", read_only=True),
     Parameter("alarm_ticks", 20, "Strange ticks in a row that raise the alarm, and familiar ones that end it.", 1, 10_000, read_only=True),
 )

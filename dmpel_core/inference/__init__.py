@@ -46,7 +46,8 @@ def load_engine(
         raise DmpelError(f"there is no engine {engine!r}; choose one of {', '.join(ENGINES)}")
     savings = savings or EXACT
     if engine == "auto":
-        engine = "onnx" if _has_graphs(library, generation, limits, savings) or find_spec("torch") is None else "torch"
+        graphs = savings.precision == "fp32" and open_library(library, generation, limits).manifest.graphs
+        engine = "onnx" if graphs or find_spec("torch") is None else "torch"
     if engine == "onnx":
         if savings.precision != "fp32":
             raise DmpelError(f"the onnx engine does not compute in {savings.precision}: choose the engine 'torch', or fp32")
@@ -61,7 +62,3 @@ def load_engine(
 
     torch.set_num_threads(threads)
     return TorchEngine(library, generation, sample_seed, limits, provider=provider, precision=savings.precision)
-
-
-def _has_graphs(library: Path, generation: int | None, limits: Limits | None, savings: Savings) -> bool:
-    return savings.precision == "fp32" and bool(open_library(library, generation, limits).manifest.graphs)

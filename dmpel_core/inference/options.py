@@ -7,7 +7,7 @@ from pathlib import Path
 from dmpel_core.errors import DmpelError
 
 PRECISIONS = ("fp32", "bf16", "fp16")
-"""Numbers that the torch engine can compute with."""
+"""Numbers that training and the torch engine can compute with."""
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TypeVar
 
+from dmpel_core.inference.options import PRECISIONS
 from dmpel_core.training.settings import ImitationSettings
 
 _Settings = TypeVar("_Settings", bound=ImitationSettings)
 CHOICES = {
     "schedule": ("one-cycle", "constant"), "padding": ("masked", "counted"), "windows": ("mixed", "whole"),
-    "precision": ("fp32", "bf16", "fp16"),
+    "precision": PRECISIONS,
 }  # fmt: skip
 NUMBERS = ("seed", "steps", "batch", "learning_rate", "weight_decay", "clip", "state_noise", "state_dropout", "forget")
 
