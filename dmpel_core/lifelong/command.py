@@ -74,6 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--curve-points", type=int, default=protocol.curve_points, help="points of a learning curve (paper: 6)")
     parser.add_argument("--horizon", type=int, default=protocol.horizon, help="most ticks of an episode (paper: 600)")
     parser.add_argument("--controls", default="", help="play the final policy again: comma-separated conditions, see `dmpel evaluate`")
+    parser.add_argument("--control-states", type=numbers, default=(), help="those of the controls (default: as reported)")
     parser.add_argument("--reach", type=float, default=protocol.reach, help="of `wide` [m]")
     parser.add_argument("--loss-samples", type=int, default=protocol.loss_samples, help="sequences of each task behind the loss matrix")
     for name, text in OPTIONS.items():
@@ -117,7 +118,7 @@ def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
     )  # fmt: skip
     protocol = Protocol(
         arguments.states, arguments.selection_states, arguments.horizon, arguments.curve_points, arguments.keep,
-        tuple(name for name in arguments.controls.split(",") if name), arguments.reach, arguments.loss_samples,
+        tuple(name for name in arguments.controls.split(",") if name), arguments.control_states, arguments.reach, arguments.loss_samples,
     )  # fmt: skip
     options = Options(**{name: getattr(arguments, name) for name in OPTIONS})
     tasks = arguments.tasks or first_tasks(arguments.suite)

@@ -13,7 +13,7 @@ from dmpel_core.experts.restore import restore_policy
 from dmpel_core.json_file import write_json
 from dmpel_core.lifelong.algorithms import algorithm_called
 from dmpel_core.lifelong.result import result
-from dmpel_core.lifelong.scoring import Score, ScoreBook, Scorer
+from dmpel_core.lifelong.scoring import ScoreBook, Scorer
 from dmpel_core.lifelong.settings import Plan
 from dmpel_core.lifelong.stage import Stage
 from dmpel_core.lifelong.tasks import TaskData, load_task_data
@@ -59,26 +59,28 @@ def run_lifelong(
     glances = {"stills": [digest(part) for part in stills]} if stills else {}
     begin(folder, accelerator, {"plan": plan.record(), "backbone": backbone, "data": [digest(part) for part in files], **glances})
     algorithm = kind(policy, plan.learn, plan.options, accelerator)
-    book = ScoreBook(folder / "scores", scorer, accelerator)
     tasks: list[TaskData] = []
-    figures: list[dict[str, Any]] = []
-    controls: Mapping[str, Sequence[Score]] = {}
-    for number, part in enumerate(files):
-        tasks.append(
-            load_task_data(
-                policy, backbone, part, algorithm.settings, cache_directory(),
-                pictures=kind.looks, features=not kind.looks, limit=plan.demonstrations, stills=stills[number] if stills else (),
-                accelerator=accelerator,
-            )
-        )  # fmt: skip
-        if kind.joint and number + 1 < len(files):
-            continue
-        stage = Stage(plan, library.path, folder, algorithm, 0 if kind.joint else number, tasks, book)
-        figures.append(stage.run())
-        rates = ", ".join(f"{rate:.2f}" for rate in figures[-1]["row"])
-        accelerator.print(f"{plan.algorithm}: learned {tasks[-1].instruction!r}; success {rates}")
-        if number + 1 == len(files):
-            controls = stage.controls()
+    stages: list[Stage] = []
+    with ScoreBook(folder / "scores", scorer, accelerator) as book:
+        for number, part in enumerate(files):
+            tasks.append(
+                load_task_data(
+                    policy, backbone, part, algorithm.settings, cache_directory(),
+                    pictures=kind.looks, features=not kind.looks, limit=plan.demonstrations, stills=stills[number] if stills else (),
+                    accelerator=accelerator,
+                )
+            )  # fmt: skip
+            if kind.joint and number + 1 < len(files):
+                continue
+            stages.append(Stage(plan, library.path, folder, algorithm, 0 if kind.joint else number, tasks, book))
+            stages[-1].learn()
+            accelerator.print(f"{plan.algorithm}: learned {tasks[-1].instruction!r}")
+        figures = []
+        for stage in stages:
+            figures.append(stage.figures())
+            rates = ", ".join(f"{rate:.2f}" for rate in figures[-1]["row"])
+            accelerator.print(f"{plan.algorithm}: success after {stage.tasks[-1].instruction!r}: {rates}")
+        controls = stages[-1].controls()
     record = result(plan, backbone, tasks, figures, controls)
     if accelerator.is_main_process:
         algorithm.finish(folder, library, tasks)

@@ -31,7 +31,7 @@ def result(
     """
     joint, protocol = ALGORITHMS[plan.algorithm].joint, plan.protocol
     training = [part["minutes_training"] for part in figures]
-    playing = [part["minutes_curve"] + part["minutes_row"] + part.get("minutes_unpruned", 0.0) for part in figures]
+    playing = [part["minutes_playing"] for part in figures]
     experts = figures[-1]["experts"]
     own = {place: slot for slot, place in enumerate(experts or [])}
     routing = [own_first(part, own.get(place)) for place, part in enumerate(figures[-1]["routing"])]
@@ -53,6 +53,7 @@ def result(
         "kept_steps": [part["kept_step"] for part in figures],
         "episodes": len(protocol.states),
         "selection_episodes": len(protocol.selection_states),
+        "control_episodes": len(protocol.control_states or protocol.states),
         "loss_matrix": [part["losses"] for part in figures],
         "routing": routing,
         "routing_figures": routing_figures(routing),

@@ -1,5 +1,6 @@
 """Trials in simulation, by a crew that stays for the whole run."""
 
+import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -49,13 +50,15 @@ def play(trial: Trial) -> Score:
     from dmpel_core.lifelong.switching import switching
     from dmpel_core.simulation.environment import Environment
 
+    began = time.monotonic()
     torch.set_num_threads(1)
     engine = StudentEngine(load_student(trial.student, backbone(trial.library)))
     task, told = staged(trial.suite, trial.task, trial.told, trial.condition)
     with Environment(task) as environment:
         episodes = [run_episode(environment, engine, told, state, trial.condition, trial.horizon, trial.seed) for state in trial.states]
     chosen = None if engine.student.chooser is None else {**routing(engine.used), **switching(engine.episodes())}
-    return Score(tuple(episode.success for episode in episodes), tuple(episode.ticks for episode in episodes), chosen)
+    seconds = time.monotonic() - began
+    return Score(tuple(episode.success for episode in episodes), tuple(episode.ticks for episode in episodes), chosen, seconds)
 
 
 @lru_cache(maxsize=1)

@@ -3,15 +3,19 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accelerate import Accelerator
 
 from dmpel_core.evaluation.rollout import Condition
 from dmpel_core.json_file import write_json
 from dmpel_core.training.workers import on_processor
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,13 @@ class Score:
         ticks: How long each episode was.
         routing: See `dmpel_core.lifelong.player.routing` and `dmpel_core.lifelong.switching.switching`; None for a student with
             nothing to choose.
+        seconds: How long it took.
     """
 
     successes: tuple[bool, ...]
     ticks: tuple[int, ...]
     routing: dict[str, Any] | None = None
+    seconds: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -72,7 +78,7 @@ Scorer = Callable[[Sequence[Trial]], Iterator[Score]]
 
 
 class ScoreBook:
-    """Has every trial played once, whatever kills the run in between.
+    """Has every trial played once, whatever kills the run in between; a context, at whose end nothing is begun any more.
 
     Args:
         folder: One small JSON file for each trial.
@@ -82,23 +88,58 @@ class ScoreBook:
 
     def __init__(self, folder: Path, scorer: Scorer, accelerator: Accelerator | None = None) -> None:
         self._folder, self._scorer, self._accelerator = folder, scorer, accelerator or on_processor()
+        self._thread = ThreadPoolExecutor(1, "playing")
+        self._begun: list[Future[None]] = []
+        self._closed = False
+        self._seconds: dict[str, float] = {}  # of the trials that were read
+        self._told: set[str] = set()
+
+    def begin(self, trials: Sequence[Trial]) -> None:
+        """Have the trials played that the book does not have, beside what this process does meanwhile, in the order of the calls.
+
+        Raises:
+            Exception: What ended the playing of trials that were begun before.
+        """
+        for future in self._begun:
+            if future.done():
+                future.result()
+        if self._accelerator.is_main_process:
+            self._begun.append(self._thread.submit(self._fill, trials))
 
     def score(self, trials: Sequence[Trial]) -> list[Score]:
-        """Return the scores of trials, having those played that the book does not have."""
-        if self._accelerator.is_main_process:
-            self._fill(trials)
+        """Return the scores of trials, when all that has been begun is played, they among it."""
+        self.begin(trials)
+        for future in self._begun:
+            future.result()
+        self._begun.clear()
         self._accelerator.wait_for_everyone()
         return [self._read(trial) for trial in trials]
 
+    def minutes(self) -> float:
+        """Return how long the trials took that were scored since the last call and were in no earlier answer."""
+        fresh = self._seconds.keys() - self._told
+        self._told |= fresh
+        return sum(self._seconds[key] for key in fresh) / 60
+
     def _fill(self, trials: Sequence[Trial]) -> None:
         missing = list({trial.key(): trial for trial in trials if not self._path(trial).exists()}.values())
-        if missing:
+        if missing and not self._closed:
             for trial, score in zip(missing, self._scorer(missing), strict=True):
                 write_json(self._path(trial), asdict(score))
+                if self._closed:
+                    return
 
     def _path(self, trial: Trial) -> Path:
         return self._folder / f"{trial.key()}.json"
 
     def _read(self, trial: Trial) -> Score:
         values = json.loads(self._path(trial).read_text(encoding="utf-8"))
-        return Score(tuple(values["successes"]), tuple(values["ticks"]), values["routing"])
+        self._seconds[trial.key()] = values["seconds"]
+        return Score(tuple(values["successes"]), tuple(values["ticks"]), values["routing"], values["seconds"])
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed = True
+        self._thread.shutdown(wait=False, cancel_futures=True)  # what plays now is the scorer's to end

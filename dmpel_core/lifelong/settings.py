@@ -59,6 +59,7 @@ class Protocol:
         curve_points: Points of a learning curve, the start and the end of the training included.
         keep: `best`: the weights of a curve's highest point, the earliest of equals. `last`: those of the end.
         controls: Conditions under which the final policy is played again, see `dmpel_core.evaluation.rollout.Condition`.
+        control_states: Stored initial states of the controls; empty for `states`.
         reach: Of `wide` [m].
         loss_samples: Sequences of each task that the training loss matrix is measured on.
     """
@@ -69,6 +70,7 @@ class Protocol:
     curve_points: int = 6
     keep: str = "best"
     controls: tuple[str, ...] = ()
+    control_states: tuple[int, ...] = ()
     reach: float = 0.07
     loss_samples: int = 128
 

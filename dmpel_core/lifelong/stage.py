@@ -1,4 +1,4 @@
-"""One task of a run: train, select, take in, prune, measure.
+"""One task of a run: train, select, take in, prune, measure, and have it played.
 
 Every part that is done is a file, and a resumed run begins with the first that is not.
 """
@@ -35,6 +35,9 @@ LOSS_ROWS = 32  # sequences in memory at once while losses are measured
 class Stage:
     """What happens when one task is learned.
 
+    `learn` trains, and leaves students to be played beside whatever comes next; `figures` waits for them. What selects weights is
+    waited for at once.
+
     Args:
         plan: The run.
         library: Whose backbone it is on.
@@ -48,23 +51,54 @@ class Stage:
     def __init__(
         self, plan: Plan, library: Path, folder: Path, algorithm: Algorithm, number: int, tasks: Sequence[TaskData], book: ScoreBook
     ) -> None:
-        self.plan, self.library, self.algorithm, self.number, self.tasks, self.book = plan, library, algorithm, number, tasks, book
+        self.plan, self.library, self.algorithm, self.number, self.tasks, self.book = plan, library, algorithm, number, list(tasks), book
         self.folder = folder / f"task-{number:02d}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._students, self._state = self.folder / "students", self.folder / "state.safetensors"
+        self._learned: dict[str, Any] = {}
+        self._row: list[Trial] = []
+        self._unpruned: list[Trial] = []
 
-    def run(self) -> dict[str, Any]:
-        """Learn and measure the task, or what of it is left to do, and return its figures."""
-        learned = self._once("learned.json", self._learn)
+    def learn(self) -> None:
+        """Learn the task, or what of it is left to do, measure the losses, and have every task so far played."""
+        learned = self._once("learned.json", self._train_and_absorb)
         self.algorithm.restore(load_file(self._state))  # whether it was learned now or before: the very same goes on
-        return {**learned, **self._prune(), **self._once("played.json", self._play)}
+        pruned = self._prune()
+        losses = self._once("losses.json", self._losses)
+        self._learned = {**learned, **pruned, **losses, "experts": self.algorithm.slot_tasks()}
+        if not self._is_done("played.json"):
+            self.book.begin(self._curve(learned["curve_students"]))
+            self._row = self._row_of(Condition("normal"))
+            self.book.begin(self._row)
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the task's learning and playing told, once all has been played."""
+        played = self._once("played.json", self._play)
+        if "pruned" in self._learned:
+            self._learned["pruned"] |= {"success_before": played["row_before"]}
+        return {**self._learned, **played}
+
+    def controls(self) -> dict[str, list[Score]]:
+        """Play every task again under each of the plan's conditions."""
+        protocol = self.plan.protocol
+        states = protocol.control_states or protocol.states
+        trials = {name: self._row_of(Condition.parse(name, protocol.reach), states) for name in protocol.controls}
+        for row in trials.values():
+            self.book.begin(row)
+        found = {name: self.book.score(row) for name, row in trials.items()}
+        self._alone(self._sweep)
+        return found
+
+    def _is_done(self, name: str) -> bool:
+        """Return whether a file is there, the same in all processes: all have looked before one writes."""
+        done = (self.folder / name).exists()
+        self._meet()
+        return done
 
     def _once(self, name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return what a file says, having it made first where it is missing: by all processes, and written by one."""
         path = self.folder / name
-        missing = not path.exists()
-        self._meet()  # all have looked before one writes
-        if missing:
+        if not self._is_done(name):
             made = make()
             self._alone(lambda: write_json(path, made))
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -80,73 +114,62 @@ class Stage:
             work()
         self._meet()
 
-    def _learn(self) -> dict[str, Any]:
-        """Train the task, select, take it in, and return its learning curve and what it took."""
-        began, played, algorithm = time.monotonic(), 0.0, self.algorithm
+    def _train_and_absorb(self) -> dict[str, Any]:
+        """Train the task, select, take it in, and return what it took."""
+        began, waited, algorithm = time.monotonic(), 0.0, self.algorithm
         forget_peak()
         lesson = algorithm.lesson(self.number, self.tasks)
-        trainable, curve = algorithm.trainable(lesson), []
+        trainable = algorithm.trainable(lesson)
         settings = replace(algorithm.settings, steps=algorithm.settings.steps * (len(self.tasks) if algorithm.joint else 1))
-        points = self.plan.protocol.points(settings.steps)
+        points, kept = self.plan.protocol.points(settings.steps), settings.steps
         self._train(lesson, settings, "lesson", points)
-        if not algorithm.joint:
+        students = [] if algorithm.joint else self._students_of(lesson, points)
+        if students and self.plan.protocol.keep == "best":
             start = time.monotonic()
-            curve = [score.rate for score in self.book.score(self._curve_trials(lesson, points))]
-            played = time.monotonic() - start
-        kept = points[int(np.argmax(curve))] if curve and self.plan.protocol.keep == "best" else settings.steps
+            kept = points[int(np.argmax([score.rate for score in self.book.score(self._curve(students))]))]
+            waited = time.monotonic() - start
         self._load(lesson, kept)
         algorithm.absorb(lesson, self.number, self.tasks, self._train)
         self._alone(self._keep_state)
         return {
-            "curve": curve,
+            "curve_students": students,
             "steps": points,
             "kept_step": kept,
             "trainable_parameters": trainable,
             "stored_bytes": algorithm.stored_bytes(self.tasks),
-            "minutes_training": (time.monotonic() - began - played) / 60,
-            "minutes_curve": played / 60,
+            "minutes_training": (time.monotonic() - began - waited) / 60,
             "peak_bytes": peak_bytes(),
         }
 
     def _prune(self) -> dict[str, Any]:
-        """Have the algorithm drop what hardly any task uses, once every task has been played with it still there: that tells the cost."""
+        """Have the algorithm drop what hardly any task uses, and every task played with it still there: that tells the cost."""
         algorithm, slots = self.algorithm, self.algorithm.under_used()
         if not slots:
             return {}
-        before = self._once("unpruned.json", self._play_unpruned)
+        if not self._is_done("played.json"):
+            self._unpruned = self._row_of(Condition("normal"))
+            self.book.begin(self._unpruned)
         made_for = algorithm.slot_tasks() or []
-        told = {"after": self.number, "experts": [made_for[slot] for slot in slots], "success_before": before["row"],
-                "stored_bytes_before": algorithm.stored_bytes(self.tasks)}  # fmt: skip
+        told = {"after": self.number, "experts": [made_for[slot] for slot in slots], "stored_bytes_before": algorithm.stored_bytes(self.tasks)}
         algorithm.drop(slots)
-        return {"pruned": told, "stored_bytes": algorithm.stored_bytes(self.tasks), "minutes_unpruned": before["minutes"]}
+        return {"pruned": told, "stored_bytes": algorithm.stored_bytes(self.tasks)}
 
-    def _play_unpruned(self) -> dict[str, Any]:
-        began = time.monotonic()
-        row = self.book.score(self._row(Condition("normal")))
-        return {"row": [score.rate for score in row], "minutes": (time.monotonic() - began) / 60}
+    def _losses(self) -> dict[str, Any]:
+        """Measure the loss on every task learned so far."""
+        algorithm, samples = self.algorithm, self.plan.protocol.loss_samples
+        return {"losses": [mean_loss(algorithm.student(place), data, samples, looks=algorithm.looks) for place, data in enumerate(self.tasks)]}
 
     def _play(self) -> dict[str, Any]:
-        """Play and measure every task learned so far."""
-        began, samples = time.monotonic(), self.plan.protocol.loss_samples
-        row = self.book.score(self._row(Condition("normal")))
-        losses = [
-            mean_loss(self.algorithm.student(place), data, samples, looks=self.algorithm.looks) for place, data in enumerate(self.tasks)
-        ]
+        """Return how everything was played that `learn` left to be played."""
+        curve, row, unpruned = (self.book.score(part) for part in (self._curve(self._learned["curve_students"]), self._row, self._unpruned))
         self._alone(self._sweep)
         return {
+            "curve": [score.rate for score in curve],
             "row": [score.rate for score in row],
+            "row_before": [score.rate for score in unpruned],
             "routing": [score.routing for score in row],
-            "experts": self.algorithm.slot_tasks(),
-            "losses": losses,
-            "minutes_row": (time.monotonic() - began) / 60,
+            "minutes_playing": self.book.minutes(),
         }
-
-    def controls(self) -> dict[str, list[Score]]:
-        """Play every task again under each of the plan's conditions."""
-        protocol = self.plan.protocol
-        found = {name: self.book.score(self._row(Condition.parse(name, protocol.reach))) for name in protocol.controls}
-        self._alone(self._sweep)
-        return found
 
     def _keep_state(self) -> None:
         """Write what the algorithm keeps, in one step."""
@@ -190,24 +213,29 @@ class Stage:
             for name, value in lesson.parameters_by_name().items():
                 value.copy_(kept[name])
 
-    def _curve_trials(self, lesson: Teachable, points: Sequence[int]) -> list[Trial]:
-        trials = []
+    def _students_of(self, lesson: Teachable, points: Sequence[int]) -> list[str]:
+        """Write a student of the weights of each point, and return the files' names."""
+        names = []
         for step in points:
             self._load(lesson, step)
-            student = self.algorithm.taught(lesson, self.number)
-            trials.append(self._trial(student, self.number, self.plan.protocol.selection_states, Condition("normal")))
-        return trials
+            names.append(save_student(self.algorithm.taught(lesson, self.number), self._students).name)
+        return names
 
-    def _row(self, condition: Condition) -> list[Trial]:
+    def _curve(self, students: Sequence[str]) -> list[Trial]:
+        """Return a trial of each of these students on the task that it was taught."""
+        states = self.plan.protocol.selection_states
+        return [self._trial(self._students / name, self.number, states, Condition("normal")) for name in students]
+
+    def _row_of(self, condition: Condition, states: tuple[int, ...] = ()) -> list[Trial]:
         """Return a trial of every task learned so far."""
-        states = self.plan.protocol.states
-        return [self._trial(self.algorithm.student(place), place, states, condition) for place in range(len(self.tasks))]
+        files = [save_student(self.algorithm.student(place), self._students) for place in range(len(self.tasks))]
+        return [self._trial(file, place, states or self.plan.protocol.states, condition) for place, file in enumerate(files)]
 
-    def _trial(self, student: Student, place: int, states: tuple[int, ...], condition: Condition) -> Trial:
+    def _trial(self, student: Path, place: int, states: tuple[int, ...], condition: Condition) -> Trial:
         (suite, number), numbers, protocol = self.plan.sequence[place], self.plan.tasks, self.plan.protocol
         other = numbers[(numbers.index(number) + 1) % len(numbers)] if len(numbers) > 1 else (number + 1) % 10  # of the same suite
-        file, told = save_student(student, self._students), other if condition.wrong else number
-        return Trial(file, self.library, suite, number, told, condition, states, protocol.horizon, self.plan.learn.seed)
+        told = other if condition.wrong else number
+        return Trial(student, self.library, suite, number, told, condition, states, protocol.horizon, self.plan.learn.seed)
 
 
 def mean_loss(student: Student, data: TaskData, samples: int, *, looks: bool) -> float:

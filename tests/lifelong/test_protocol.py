@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +105,9 @@ def test_a_run_killed_again_and_again_ends_with_the_same_record(
             found = run_lifelong(wanted_plan, library, files[:2], tmp_path / "two", fuse.score)
         except KilledError:
             deaths += 1
+            for thread in threading.enumerate():  # a process that ends takes them along
+                if thread.name.startswith("playing"):
+                    thread.join()
     assert deaths == 5
     assert lasting(found) == lasting(wanted)
     assert all(told.keys() == documented("What is told of routing") for told in wanted["routing"])
@@ -111,6 +115,48 @@ def test_a_run_killed_again_and_again_ends_with_the_same_record(
     assert (wanted["routing_figures"]["accuracy_at_start"] is None) == (name == "packnet"), "whose slots are whole policies"
     assert [told["experts"] for told in wanted["pruned"]] == ([[0]] if below else [])
     assert not [path for path in (tmp_path / "two").rglob("*") if path.name.startswith("weights-") or path.suffix == ".checkpoint"]
+
+
+def test_what_selects_nothing_is_played_beside_the_training_of_the_next_task(
+    library: Library, files: list[list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last_lesson_begins, steps = threading.Event(), Run.steps
+
+    def told(self: Run, done: int, total: int) -> Iterator:
+        if self.folder.parent.name == "task-01":
+            last_lesson_begins.set()
+        return steps(self, done, total)
+
+    def scorer(trials: Sequence[Trial]) -> Iterator[Score]:
+        assert last_lesson_begins.wait(60), "the second task was not begun before the first was played"
+        return coins(trials)
+
+    monkeypatch.setattr(Run, "steps", told)
+    beside = replace(short("frozen"), protocol=replace(PROTOCOL, keep="last"))
+    record = run_lifelong(beside, library, files[:2], tmp_path / "beside", scorer)
+    assert [len(row) for row in record["success_matrix"]] == [1, 2]
+    assert record["kept_steps"] == [2, 2]
+
+
+def test_playing_that_fails_ends_the_run(library: Library, files: list[list[Path]], tmp_path: Path) -> None:
+    def scorer(trials: Sequence[Trial]) -> Iterator[Score]:
+        raise DmpelError(f"nobody plays these {len(trials)}")
+
+    with pytest.raises(DmpelError, match="nobody plays these"):
+        run_lifelong(replace(short("frozen"), protocol=replace(PROTOCOL, keep="last")), library, files[:2], tmp_path, scorer)
+
+
+def test_controls_may_have_states_of_their_own(library: Library, files: list[list[Path]], tmp_path: Path) -> None:
+    played: list[Trial] = []
+
+    def scorer(trials: Sequence[Trial]) -> Iterator[Score]:
+        played.extend(trials)
+        return coins(trials)
+
+    own = replace(short("frozen"), protocol=replace(PROTOCOL, controls=("blank",), control_states=(5,)))
+    record = run_lifelong(own, library, files[:2], tmp_path, scorer)
+    assert [(trial.task, trial.states) for trial in played if trial.condition.blank] == [(4, (5,)), (7, (5,))]
+    assert (record["episodes"], record["control_episodes"]) == (2, 1)
 
 
 def test_a_run_of_another_plan_is_not_taken_up(library: Library, files: list[list[Path]], tmp_path: Path) -> None:
