@@ -73,6 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep", choices=KEEP, default=protocol.keep, help="weights of a learning curve's best point, or the last")
     parser.add_argument("--curve-points", type=int, default=protocol.curve_points, help="points of a learning curve (paper: 6)")
     parser.add_argument("--horizon", type=int, default=protocol.horizon, help="most ticks of an episode (paper: 600)")
+    parser.add_argument("--patience", type=float, default=protocol.patience,
+                        help="an episode ends after so many times the median length of its demonstrations; 0: at --horizon")  # fmt: skip
     parser.add_argument("--controls", default="", help="play the final policy again: comma-separated conditions, see `dmpel evaluate`")
     parser.add_argument("--control-states", type=numbers, default=(), help="those of the controls (default: as reported)")
     parser.add_argument("--reach", type=float, default=protocol.reach, help="of `wide` [m]")
@@ -117,7 +119,7 @@ def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
         stills=stills_of(arguments),
     )  # fmt: skip
     protocol = Protocol(
-        arguments.states, arguments.selection_states, arguments.horizon, arguments.curve_points, arguments.keep,
+        arguments.states, arguments.selection_states, arguments.horizon, arguments.patience, arguments.curve_points, arguments.keep,
         tuple(name for name in arguments.controls.split(",") if name), arguments.control_states, arguments.reach, arguments.loss_samples,
     )  # fmt: skip
     options = Options(**{name: getattr(arguments, name) for name in OPTIONS})

@@ -80,11 +80,14 @@ def run_lifelong(
             figures.append(stage.figures())
             rates = ", ".join(f"{rate:.2f}" for rate in figures[-1]["row"])
             accelerator.print(f"{plan.algorithm}: success after {stage.tasks[-1].instruction!r}: {rates}")
-        controls = stages[-1].controls()
-    record = result(plan, backbone, tasks, figures, controls)
-    if accelerator.is_main_process:
-        algorithm.finish(folder, library, tasks)
-        write_json(folder / "result.json", record)
+        record = result(plan, backbone, tasks, figures, {})
+        if accelerator.is_main_process:
+            algorithm.finish(folder, library, tasks)
+            write_json(folder / "result.json", record)
+        if plan.protocol.controls:
+            record = result(plan, backbone, tasks, figures, stages[-1].controls())
+            if accelerator.is_main_process:
+                write_json(folder / "result.json", record)
     accelerator.wait_for_everyone()
     return record
 

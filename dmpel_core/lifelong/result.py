@@ -43,7 +43,7 @@ def result(
         "seed": plan.learn.seed,
         "tasks": [
             {"suite": suite, "number": number, "instruction": data.instruction, "frames": len(data.timeline),
-             "demonstrations": len(data.timeline.lengths), "data": data.digest,
+             "demonstrations": len(data.timeline.lengths), "data": data.digest, "horizon": protocol.ticks(data.timeline.lengths),
              "still_pictures": 0 if data.stills is None else len(data.stills.timeline)}
             for (suite, number), data in zip(plan.sequence, tasks, strict=True)
         ],

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -90,7 +91,7 @@ class ScoreBook:
         self._folder, self._scorer, self._accelerator = folder, scorer, accelerator or on_processor()
         self._thread = ThreadPoolExecutor(1, "playing")
         self._begun: list[Future[None]] = []
-        self._closed = False
+        self._closed = threading.Event()
         self._seconds: dict[str, float] = {}  # of the trials that were read
         self._told: set[str] = set()
 
@@ -107,11 +108,10 @@ class ScoreBook:
             self._begun.append(self._thread.submit(self._fill, trials))
 
     def score(self, trials: Sequence[Trial]) -> list[Score]:
-        """Return the scores of trials, when all that has been begun is played, they among it."""
+        """Return the scores of trials, when they and what was begun before them are played."""
         self.begin(trials)
-        for future in self._begun:
-            future.result()
-        self._begun.clear()
+        while self._begun and self._missing(trials):
+            self._begun.pop(0).result()
         self._accelerator.wait_for_everyone()
         return [self._read(trial) for trial in trials]
 
@@ -122,12 +122,15 @@ class ScoreBook:
         return sum(self._seconds[key] for key in fresh) / 60
 
     def _fill(self, trials: Sequence[Trial]) -> None:
-        missing = list({trial.key(): trial for trial in trials if not self._path(trial).exists()}.values())
-        if missing and not self._closed:
+        missing = self._missing(trials)
+        if missing and not self._closed.is_set():
             for trial, score in zip(missing, self._scorer(missing), strict=True):
                 write_json(self._path(trial), asdict(score))
-                if self._closed:
+                if self._closed.is_set():
                     return
+
+    def _missing(self, trials: Sequence[Trial]) -> list[Trial]:
+        return list({trial.key(): trial for trial in trials if not self._path(trial).exists()}.values())
 
     def _path(self, trial: Trial) -> Path:
         return self._folder / f"{trial.key()}.json"
@@ -141,5 +144,5 @@ class ScoreBook:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closed = True
+        self._closed.set()
         self._thread.shutdown(wait=False, cancel_futures=True)  # what plays now is the scorer's to end

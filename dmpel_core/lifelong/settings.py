@@ -1,8 +1,11 @@
 """What a lifelong run depends on besides backbone and demonstrations."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 from dmpel_core.training.settings import LearnSettings
 
@@ -56,6 +59,8 @@ class Protocol:
         states: Stored initial states that are reported, one episode each.
         selection_states: Those of the learning curves, by which weights are selected; none of `states`.
         horizon: Most ticks of an episode.
+        patience: An episode ends after so many times the median length of its task's demonstrations, if that is before `horizon`; 0 for no
+            such end.
         curve_points: Points of a learning curve, the start and the end of the training included.
         keep: `best`: the weights of a curve's highest point, the earliest of equals. `last`: those of the end.
         controls: Conditions under which the final policy is played again, see `dmpel_core.evaluation.rollout.Condition`.
@@ -66,7 +71,8 @@ class Protocol:
 
     states: tuple[int, ...] = tuple(range(40, 50))
     selection_states: tuple[int, ...] = tuple(range(35, 40))
-    horizon: int = 300
+    horizon: int = 600
+    patience: float = 1.75
     curve_points: int = 6
     keep: str = "best"
     controls: tuple[str, ...] = ()
@@ -78,6 +84,10 @@ class Protocol:
         """Return the steps at which a learning curve is measured, 0 and `steps` among them."""
         last = max(1, self.curve_points - 1)
         return sorted({round(steps * point / last) for point in range(last + 1)})
+
+    def ticks(self, lengths: np.ndarray) -> int:
+        """Return the most ticks of an episode of a task whose demonstrations are so long."""
+        return min(self.horizon, math.ceil(self.patience * np.median(lengths))) if self.patience else self.horizon
 
 
 @dataclass(frozen=True)

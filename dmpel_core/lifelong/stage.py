@@ -150,14 +150,15 @@ class Stage:
             self._unpruned = self._row_of(Condition("normal"))
             self.book.begin(self._unpruned)
         made_for = algorithm.slot_tasks() or []
-        told = {"after": self.number, "experts": [made_for[slot] for slot in slots], "stored_bytes_before": algorithm.stored_bytes(self.tasks)}
+        told = {"after": self.number, "experts": [made_for[slot] for slot in slots]}
+        told |= {"stored_bytes_before": algorithm.stored_bytes(self.tasks)}
         algorithm.drop(slots)
         return {"pruned": told, "stored_bytes": algorithm.stored_bytes(self.tasks)}
 
     def _losses(self) -> dict[str, Any]:
         """Measure the loss on every task learned so far."""
-        algorithm, samples = self.algorithm, self.plan.protocol.loss_samples
-        return {"losses": [mean_loss(algorithm.student(place), data, samples, looks=algorithm.looks) for place, data in enumerate(self.tasks)]}
+        samples, looks = self.plan.protocol.loss_samples, self.algorithm.looks
+        return {"losses": [mean_loss(self.algorithm.student(place), data, samples, looks=looks) for place, data in enumerate(self.tasks)]}
 
     def _play(self) -> dict[str, Any]:
         """Return how everything was played that `learn` left to be played."""
@@ -234,8 +235,8 @@ class Stage:
     def _trial(self, student: Path, place: int, states: tuple[int, ...], condition: Condition) -> Trial:
         (suite, number), numbers, protocol = self.plan.sequence[place], self.plan.tasks, self.plan.protocol
         other = numbers[(numbers.index(number) + 1) % len(numbers)] if len(numbers) > 1 else (number + 1) % 10  # of the same suite
-        told = other if condition.wrong else number
-        return Trial(student, self.library, suite, number, told, condition, states, protocol.horizon, self.plan.learn.seed)
+        told, ticks = other if condition.wrong else number, protocol.ticks(self.tasks[place].timeline.lengths)
+        return Trial(student, self.library, suite, number, told, condition, states, ticks, self.plan.learn.seed)
 
 
 def mean_loss(student: Student, data: TaskData, samples: int, *, looks: bool) -> float:

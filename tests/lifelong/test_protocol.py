@@ -174,7 +174,9 @@ def test_suites_are_learned_one_after_another_and_each_task_is_played_in_its_own
         played.extend(trials)
         return coins(trials)
 
-    several = replace(plan("frozen"), suite="libero_spatial+libero_goal", tasks=(7, 4), protocol=replace(PROTOCOL, controls=("wrong",)))
+    several = replace(
+        plan("frozen"), suite="libero_spatial+libero_goal", tasks=(7, 4), protocol=replace(PROTOCOL, controls=("wrong",), keep="last")
+    )
     record = run_lifelong(several, library, [*files, files[0]], tmp_path, scorer)
     wanted = [("libero_spatial", 7), ("libero_spatial", 4), ("libero_goal", 7), ("libero_goal", 4)]
     assert [(task["suite"], task["number"]) for task in record["tasks"]] == wanted

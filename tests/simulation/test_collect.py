@@ -14,7 +14,7 @@ import pytest
 from dmpel_core.data.hdf5 import Demonstration, DemonstrationError, list_demonstrations, read_demonstrations, read_task
 from dmpel_core.simulation import collect
 from dmpel_core.simulation.collect import CollectError, Job, collect_task
-from dmpel_core.simulation.episodes import Settings, try_episode
+from dmpel_core.simulation.episodes import LONGEST, Settings, try_episode
 from dmpel_core.simulation.tasks import load_task
 
 NAME = "turn_on_the_stove"
@@ -142,7 +142,7 @@ def test_overlong_episodes_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
     for kept in ([], [{"num_samples": 60 + number, "way": 0} for number in range(5)]):
         with pytest.raises(StopIteration):
             try_episode(environment, SETTINGS, 5, kept)
-    assert limits == [250, 99]
+    assert limits == [LONGEST, 99]
 
 
 @pytest.mark.parametrize(
