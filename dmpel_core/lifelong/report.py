@@ -29,11 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the report and print where it is."""
+    """Write the report, and print its comparison and where it is."""
     from dmpel_core.lifelong.page import write_page  # needs matplotlib
+    from dmpel_core.lifelong.table import tables
 
     records = read_records(arguments.runs)
     page = write_page(records, arguments.output)
+    print(tables(records))
     print(f"{page}: {page.stat().st_size / 1e6:.1f} MB")
     if arguments.results:
         keep(arguments.results, ablation(records))

@@ -182,3 +182,17 @@ def test_the_peak_is_what_the_system_says(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "status").write_text("Name:\tpython\nVmHWM:\t  2048 kB\nVmRSS:\t  100 kB\n")
     peak.forget_peak()  # a folder cannot be written to, and that is no fault
     assert peak.peak_bytes() == 2 * 1024 * 1024
+
+
+def test_the_comparison_is_printed_as_markdown(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    write_report(tmp_path / "report", write(tmp_path, record("dmpel"), record("dmpel", seed=1, controls={}), record("multitask")))
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    heads, _, *compared = lines[:4]
+    assert heads[:3] == ["algorithm", "seeds", "FWT"]
+    assert [line[:2] for line in compared] == [["dmpel", "0, 1"], ["multitask", "0"]]
+    assert compared[0][2].startswith("0.400 (")
+    assert compared[1][2] == "-", "all tasks at once have no curve"
+    assert lines[4:] == [
+        ["final success", "as learned", "blank"], ["---"] * 3,
+        ["dmpel, seed 0", "0.75", "0.05"], ["dmpel, seed 1", "0.75", "-"], ["multitask, seed 0", "0.75", "0.05"],
+    ]  # fmt: skip
