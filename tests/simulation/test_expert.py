@@ -14,6 +14,7 @@ from dmpel_core.simulation.expert.rotations import DOWN, about, down, half_turn,
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.expert.skills.push import way_around
 from dmpel_core.simulation.recording import record_episode, settle
+from dmpel_core.simulation.tasks import load_task
 from dmpel_core.skills.vocabulary import PHASES
 
 TABLE = """
@@ -48,6 +49,18 @@ def test_bowl_is_put_on_the_plate_and_let_go(bowl_on_plate: Environment) -> None
     assert bowl_on_plate.gripper()[0] > found.gripper[:, 0].min() + 0.005
     assert np.abs(found.actions).max() <= 1
     np.testing.assert_array_equal(found.actions, found.executed_actions)
+
+
+def test_book_leans_in_the_back_compartment_and_stays_there() -> None:
+    with Environment(load_task("libero_10", 5)) as environment:
+        found = record_episode(environment, environment.task.initial_states[0], attempt=0, disturb=lambda action, _: action, longest=250)
+        for _ in range(20):
+            environment.step(np.append(np.zeros(6), -1.0))
+        assert environment.success()
+        tilt = np.arccos(Scene(environment.model, environment.data).rotation("black_book_1")[2, 2])
+    assert found.phases is not None
+    assert PHASES[found.phases[-1]] in ("release", "retreat")
+    assert 15 < np.rad2deg(tilt) < 25
 
 
 def test_disturbed_episode_is_labelled_with_clean_actions_at_what_was_seen(bowl_on_plate: Environment) -> None:

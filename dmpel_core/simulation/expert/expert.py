@@ -9,6 +9,7 @@ from dmpel_core.simulation.expert.motion import Actions, Arm
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.expert.skills.doors import open_door
 from dmpel_core.simulation.expert.skills.drawers import WIDE_OPEN, close_drawer, find_drawer, open_drawer
+from dmpel_core.simulation.expert.skills.lean import lean
 from dmpel_core.simulation.expert.skills.pick_place import Spot, pick, place
 from dmpel_core.simulation.expert.skills.push import push
 from dmpel_core.simulation.expert.skills.shelve import shelve
@@ -92,6 +93,8 @@ class Expert:
         if owner is None:
             slack = _IN_REGION * float(self._scene.site_size(target)[:2].min())
             return push(self._arm, self._scene, name, self._scene.site_position(target)[:2], slack=slack, attempt=self._attempt)
+        if "desk_caddy" in owner and target.endswith("_back_contain_region"):
+            return lean(self._arm, self._scene, name, target, attempt=self._attempt)
         if "desk_caddy" in owner:
             return shelve(self._arm, self._scene, name, self._scene.site_position(target)[:2], attempt=self._attempt)
         if "cabinet" in owner:

@@ -1,7 +1,8 @@
-"""Stand a book upright in the back compartment of a desk caddy."""
+"""Stand a book upright in a compartment of a desk caddy."""
 
 import numpy as np
 
+from dmpel_core.simulation.expert.grasps import Preference
 from dmpel_core.simulation.expert.motion import OPEN, Actions, Arm
 from dmpel_core.simulation.expert.rotations import about, half_turn
 from dmpel_core.simulation.expert.scene import Scene
@@ -12,7 +13,20 @@ _CADDY_HEIGHT = 0.17
 
 def shelve(arm: Arm, scene: Scene, name: str, target: np.ndarray, *, attempt: int = 0) -> Actions:
     """Grasp the book, turn its thin side to the compartment, lower it over `target` (2,) [m] and let go."""
-    yield from pick(arm, scene, name, choice=attempt, lift=0.22)
+    yield from hold_over(arm, scene, name, target, attempt=attempt)
+    arm.phase = "place"
+    release = scene.table_height + 0.03 + arm.position[2] - scene.bottom(name)
+    yield from arm.move(_centred(arm, scene, name, target, release), within_angle=0.3, ticks=70, speed=0.4)
+    arm.phase = "release"
+    yield from arm.hold(8, OPEN)
+    arm.phase = "retreat"
+    yield from arm.move(arm.position + [0, 0, 0.12], within=0.02, within_angle=9.0, ticks=40)
+    yield from arm.hold(10)
+
+
+def hold_over(arm: Arm, scene: Scene, name: str, target: np.ndarray, *, attempt: int = 0, prefer: Preference | None = None) -> Actions:
+    """Grasp the book, turn its thin side to a compartment and carry it over the compartment's middle, `target` (2,) [m]."""
+    yield from pick(arm, scene, name, choice=attempt, prefer=prefer, lift=0.22)
     arm.phase = "transport"
     thin = scene.rotation(name)[:, 0]
     rotation = about(np.array([0.0, 0.0, 1.0]), half_turn(-np.arctan2(thin[1], thin[0]))) @ arm.rotation
@@ -22,14 +36,6 @@ def shelve(arm: Arm, scene: Scene, name: str, target: np.ndarray, *, attempt: in
     yield from arm.move(_centred(arm, scene, name, target, height), within=0.02, within_angle=0.05, ticks=100, speed=0.8)
     for _ in range(2):
         yield from arm.move(_centred(arm, scene, name, target, height), within_angle=0.05, ticks=30, speed=0.8)
-    arm.phase = "place"
-    release = scene.table_height + 0.03 + arm.position[2] - scene.bottom(name)
-    yield from arm.move(_centred(arm, scene, name, target, release), within_angle=0.3, ticks=70, speed=0.4)
-    arm.phase = "release"
-    yield from arm.hold(8, OPEN)
-    arm.phase = "retreat"
-    yield from arm.move(arm.position + [0, 0, 0.12], within=0.02, within_angle=9.0, ticks=40)
-    yield from arm.hold(10)
 
 
 def _centred(arm: Arm, scene: Scene, name: str, target: np.ndarray, height: float) -> np.ndarray:
