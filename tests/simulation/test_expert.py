@@ -12,7 +12,9 @@ from dmpel_core.simulation.expert.motion import Arm
 from dmpel_core.simulation.expert.perturbation import Perturbation
 from dmpel_core.simulation.expert.rotations import DOWN, about, down, half_turn, rotation_vector
 from dmpel_core.simulation.expert.scene import Scene
+from dmpel_core.simulation.expert.skills.insert import find_chamber
 from dmpel_core.simulation.expert.skills.push import way_around
+from dmpel_core.simulation.expert.skills.swing import has_hinge
 from dmpel_core.simulation.recording import record_episode, settle
 from dmpel_core.simulation.tasks import load_task
 from dmpel_core.skills.vocabulary import PHASES
@@ -61,6 +63,35 @@ def test_book_leans_in_the_back_compartment_and_stays_there() -> None:
     assert found.phases is not None
     assert PHASES[found.phases[-1]] in ("release", "retreat")
     assert 15 < np.rad2deg(tilt) < 25
+
+
+def test_mug_is_put_into_the_microwave_and_the_door_is_closed_behind_it() -> None:
+    with Environment(load_task("libero_10", 9)) as environment:
+        scene = Scene(environment.model, environment.data)
+        beside = scene.position("porcelain_mug_1")[:2]
+        record_episode(environment, environment.task.initial_states[0], attempt=0, disturb=lambda action, _: action, longest=400)
+        assert environment.success()
+        assert environment.data.joint("microwave_1_microjoint").qpos[0] > -0.005
+        assert scene.rotation("white_yellow_mug_1")[2, 2] > 0.99
+        np.testing.assert_allclose(scene.position("porcelain_mug_1")[:2], beside, atol=0.002)
+
+
+def test_a_chamber_is_found_behind_its_door_and_things_without_handle_are_refused() -> None:
+    walls = (("0 0 0", "0.15 0.1 0.01"), ("0.14 0 0.1", "0.01 0.1 0.1"), ("-0.14 0 0.1", "0.01 0.1 0.1"))
+    solid = "".join(f'<geom type="box" pos="{at}" size="{size}"/>' for at, size in walls)
+    door = '<joint name="swing" pos="-0.15 0 0" axis="0 0 1" range="-2 0"/><geom type="box" size="0.15 0.01 0.1" mass="1"/>'
+    inside = f'<site name="oven_1_heating_region" pos="0.01 0 0.1"/><body name="door" pos="0 -0.11 0.1">{door}</body>'
+    model, data = table(f'<body name="oven_1_main" pos="0 -0.3 0.81">{solid}{inside}</body>')
+    data.joint("swing").qpos[0] = -1.5
+    mujoco.mj_forward(model, data)
+    scene = Scene(model, data)
+    chamber = find_chamber(scene, "oven_1_heating_region")
+    np.testing.assert_allclose(chamber.out, [0, -1, 0], atol=1e-9)
+    np.testing.assert_allclose(chamber.sill, [0, -0.41, 0.82], atol=1e-6)
+    assert has_hinge(scene, "oven_1")
+    assert not has_hinge(scene, "wall_1")
+    with pytest.raises(StuckError, match="no handle"):
+        Expert(model, data, (("in", "brick_1", "oven_1_heating_region"),)).act()
 
 
 def test_disturbed_episode_is_labelled_with_clean_actions_at_what_was_seen(bowl_on_plate: Environment) -> None:

@@ -9,11 +9,13 @@ from dmpel_core.simulation.expert.motion import Actions, Arm
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.expert.skills.doors import open_door
 from dmpel_core.simulation.expert.skills.drawers import WIDE_OPEN, close_drawer, find_drawer, open_drawer
+from dmpel_core.simulation.expert.skills.insert import insert
 from dmpel_core.simulation.expert.skills.lean import lean
 from dmpel_core.simulation.expert.skills.pick_place import Spot, pick, place
 from dmpel_core.simulation.expert.skills.push import push
 from dmpel_core.simulation.expert.skills.shelve import shelve
 from dmpel_core.simulation.expert.skills.stove import turn_on
+from dmpel_core.simulation.expert.skills.swing import close_door, has_hinge
 from dmpel_core.simulation.expert.spots import Predicate, spot_for
 from dmpel_core.simulation.expert.stuck import StuckError
 
@@ -75,10 +77,14 @@ class Expert:
             return pick(self._arm, self._scene, names[0], choice=self._attempt)
         if kind == "open" and len(names) == 1 and self._scene.has_joint(f"{names[0]}_latch_joint"):
             return open_door(self._arm, self._scene, names[0], attempt=self._attempt)
+        if kind == "close" and len(names) == 1 and has_hinge(self._scene, names[0]):
+            return close_door(self._arm, self._scene, names[0], attempt=self._attempt)
         single: dict[str, Callable[..., Actions]] = {"open": open_drawer, "close": close_drawer, "turnon": turn_on}
         if kind in single and len(names) == 1:
             if kind != "turnon" and not self._scene.has_site(names[0]):
-                raise StuckError(f"no skill for ({' '.join(predicate)}): it is neither a drawer nor, to open, a door with a latch")
+                raise StuckError(
+                    f"no skill for ({' '.join(predicate)}): no drawer, nor a door with a latch to open or one on a hinge to close"
+                )
             return single[kind](self._arm, self._scene, names[0], attempt=self._attempt)
         if kind in ("on", "in") and len(names) == 2:
             return self._put(predicate)
@@ -97,6 +103,8 @@ class Expert:
             return lean(self._arm, self._scene, name, target, attempt=self._attempt)
         if "desk_caddy" in owner:
             return shelve(self._arm, self._scene, name, self._scene.site_position(target)[:2], attempt=self._attempt)
+        if target.endswith("_heating_region"):
+            return insert(self._arm, self._scene, name, target, attempt=self._attempt)
         if "cabinet" in owner:
             return self._put_into_drawer(name, target)
         raise StuckError(f"no skill puts {name} into {target}")
