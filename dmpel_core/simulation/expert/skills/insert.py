@@ -15,14 +15,19 @@ _TILTS = (55, 65, 45)
 
 A hand that is tipped further meets what stands behind it on the table; one tipped less, the upper edge of the front.
 """
-_HANDLE, _DEPTH = 0.020, 0.012
-"""How far the handle reaches from its outermost point at least, and how far from there the grip point is [m]."""
+_HANDLE, _DEPTH = 0.020, 0.008
+"""How far the handle reaches from its outermost point at least, and how far from there the grip point is [m].
+
+Deeper, the palm would press on the upper corner of the handle.
+"""
 _WIDEST = 0.06
 """Handles wider than this do not fit between the fingers [m]."""
 _BEFORE, _OVER, _INSIDE = 0.03, 0.015, 0.012
 """How far a thing stops in front of the opening, how high over the floor it goes in, how far behind the door it ends [m]."""
 _NEAR = 0.03
 """Walls and floor are looked for this near to the region's middle [m]."""
+_PALM = 0.12
+"""Half the width of the hand, and some room beside it [m]."""
 _TRIES, _LEAST_RISE = 3, 0.01
 
 
@@ -33,10 +38,12 @@ class Chamber:
     Attributes:
         out: From the inside through the open front, level, unit (3,).
         sill: Where the floor begins, in the middle between the side walls, (3,) [m].
+        detour: How far sideways from there the hand must come to pass the far edge of the open door, (3,) [m]; zero if not at all.
     """
 
     out: np.ndarray
     sill: np.ndarray
+    detour: np.ndarray
 
 
 def find_chamber(scene: Scene, region: str) -> Chamber:
@@ -54,7 +61,10 @@ def find_chamber(scene: Scene, region: str) -> Chamber:
     level = solid[np.abs(solid[:, 2]) < _NEAR] @ across
     sideways = float(level[level < 0].max() + level[level > 0].min()) / 2
     floor = solid[(np.abs(solid @ across - sideways) < _NEAR) & (solid[:, 2] < 0), 2].max()
-    return Chamber(out, centre + sideways * across + ((hinge.anchor - centre) @ out) * out + [0, 0, floor])
+    sill = centre + sideways * across + ((hinge.anchor - centre) @ out) * out + [0, 0, floor]
+    away = across * np.sign((sill - hinge.anchor) @ across)
+    past = float(((scene.geom_cloud(hinge.geoms) - sill) @ away).max()) + _PALM
+    return Chamber(out, sill, away * max(0.0, past))
 
 
 def insert(arm: Arm, scene: Scene, name: str, region: str, *, attempt: int = 0) -> Actions:
@@ -82,6 +92,11 @@ def insert(arm: Arm, scene: Scene, name: str, region: str, *, attempt: int = 0) 
         raise StuckError(f"{name} was not lifted by its handle: it slipped out of the fingers")
     arm.phase = "transport"
     outside = _BEFORE + float(np.ptp(scene.cloud(name) @ chamber.out))
+    if chamber.detour.any():
+        ahead = _hand_with(arm, scene, name, chamber, outside, _OVER) + chamber.detour
+        here = ahead + ((arm.position - ahead) @ chamber.out) * chamber.out
+        for point in (here, ahead):
+            yield from arm.move(point, within=0.015, ticks=60, speed=0.8)
     for ticks in (100, 30):  # the object may have turned in the fingers on the way
         yield from arm.move(_hand_with(arm, scene, name, chamber, outside, _OVER), ticks=ticks, speed=0.6)
     arm.phase = "place"
@@ -113,7 +128,7 @@ def _grip(arm: Arm, grip: np.ndarray, rotation: np.ndarray) -> Actions:
     yield from arm.move(before + [0, 0, 0.10], rotation, within=0.02, within_angle=0.12, ticks=100)
     yield from arm.move(before, rotation, within=0.008, within_angle=0.08, ticks=50, speed=0.7)
     arm.phase = "grasp"
-    yield from arm.move(grip, rotation, within=0.004, ticks=50, speed=0.35)
+    yield from arm.move(grip, rotation, within=0.004, ticks=50, speed=0.25)
     yield from arm.hold(9, CLOSE)
 
 
