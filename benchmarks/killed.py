@@ -17,7 +17,7 @@ from dmpel_core.lifelong.result import TIMES
 
 def command(options: list[str], runs: Path) -> list[str]:
     """Return the command of a run whose folders are below `runs`."""
-    return [sys.executable, "-c", "from dmpel_core.cli import main; raise SystemExit(main())", "lifelong", *options, "--runs", str(runs)]
+    return [sys.executable, "-m", "dmpel_core.cli", "lifelong", *options, "--runs", str(runs)]
 
 
 def records(runs: Path) -> dict[str, dict]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from dmpel_core.experts.manifest import slug
 from dmpel_core.lifelong.figures import forgetting, label, learning_curves, routing, success_matrix, task_names
 from dmpel_core.lifelong.intervals import METRICS
-from dmpel_core.lifelong.summary import Row, rows
+from dmpel_core.lifelong.summary import Row, controls_of, rows
 from dmpel_core.lifelong.switching import FIGURES
 
 # What is wider than the page scrolls in a box of its own, so that a telephone shows figures and tables at a size that can be read.
@@ -93,10 +93,8 @@ def _metric(row: Row, name: str) -> str:
 
 
 def _controls(records: Sequence[Mapping[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for record in records for name in record["controls"]))
-    lines = [(record, [record["success_matrix"][-1], *(record["controls"].get(name) for name in names)]) for record in records]
-    figures = [(record, [sum(rates) / len(rates) if rates else None for rates in line]) for record, line in lines]
-    return "<h3>Controls</h3>" + _sheet("controls", ("as learned", *names), figures, 2) if names else ""
+    names, lines = controls_of(records)
+    return "<h3>Controls</h3>" + _sheet("controls", ("as learned", *names), lines, 2) if lines else ""
 
 
 def _routing(records: Sequence[Mapping[str, Any]]) -> str:

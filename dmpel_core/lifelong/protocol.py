@@ -13,7 +13,7 @@ from dmpel_core.experts.restore import restore_policy
 from dmpel_core.json_file import write_json
 from dmpel_core.lifelong.algorithms import algorithm_called
 from dmpel_core.lifelong.result import result
-from dmpel_core.lifelong.scoring import ScoreBook, Scorer
+from dmpel_core.lifelong.scoring import Score, ScoreBook, Scorer
 from dmpel_core.lifelong.settings import Plan
 from dmpel_core.lifelong.stage import Stage
 from dmpel_core.lifelong.tasks import TaskData, load_task_data
@@ -80,14 +80,18 @@ def run_lifelong(
             figures.append(stage.figures())
             rates = ", ".join(f"{rate:.2f}" for rate in figures[-1]["row"])
             accelerator.print(f"{plan.algorithm}: success after {stage.tasks[-1].instruction!r}: {rates}")
-        record = result(plan, backbone, tasks, figures, {})
-        if accelerator.is_main_process:
-            algorithm.finish(folder, library, tasks)
-            write_json(folder / "result.json", record)
-        if plan.protocol.controls:
-            record = result(plan, backbone, tasks, figures, stages[-1].controls())
+
+        def kept(controls: Mapping[str, Sequence[Score]]) -> dict[str, Any]:
+            record = result(plan, backbone, tasks, figures, controls)
             if accelerator.is_main_process:
                 write_json(folder / "result.json", record)
+            return record
+
+        if accelerator.is_main_process:
+            algorithm.finish(folder, library, tasks)
+        record = kept({})  # the controls take long
+        if plan.protocol.controls:
+            record = kept(stages[-1].controls())
     accelerator.wait_for_everyone()
     return record
 

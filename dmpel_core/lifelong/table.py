@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dmpel_core.lifelong.figures import label
 from dmpel_core.lifelong.intervals import METRICS
-from dmpel_core.lifelong.summary import Row, rows
+from dmpel_core.lifelong.summary import Row, controls_of, rows
 
 HEADS = ("algorithm", "seeds", "FWT", "NBT", "AUC", "final success", "trained", "stored [MB]", "minutes")
 
@@ -15,9 +16,10 @@ def tables(records: Sequence[Mapping[str, Any]]) -> str:
     for suite in dict.fromkeys(record["suite"] for record in records):
         runs = [record for record in records if record["suite"] == suite]
         parts += [f"{suite}, {len(runs[0]['tasks'])} tasks", markdown(HEADS, [cells(row) for row in rows(runs)])]
-        conditions = list(dict.fromkeys(name for record in runs for name in record["controls"]))
-        if conditions:
-            parts.append(markdown(("final success", "as learned", *conditions), [control_cells(record, conditions) for record in runs]))
+        conditions, lines = controls_of(runs)
+        if lines:
+            body = [[label(record), *("-" if rate is None else f"{rate:.2f}" for rate in rates)] for record, rates in lines]
+            parts.append(markdown(("final success", "as learned", *conditions), body))
     return "\n\n".join(parts)
 
 
@@ -38,12 +40,6 @@ def metric(row: Row, name: str) -> str:
     """Return a metric with its interval; a dash where it has no meaning."""
     value = row.values[name]
     return "-" if value is None else "{:.3f} ({:.3f} to {:.3f})".format(value, *row.intervals[name])
-
-
-def control_cells(record: Mapping[str, Any], conditions: Sequence[str]) -> list[str]:
-    """Return a run's final success under each condition."""
-    played = [record["success_matrix"][-1], *(record["controls"].get(name) for name in conditions)]
-    return [f"{record['name']}, seed {record['seed']}", *(f"{sum(rates) / len(rates):.2f}" if rates else "-" for rates in played)]
 
 
 def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
