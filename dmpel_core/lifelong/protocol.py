@@ -15,7 +15,7 @@ from dmpel_core.lifelong.algorithms import algorithm_called
 from dmpel_core.lifelong.result import result
 from dmpel_core.lifelong.scoring import Score, ScoreBook, Scorer
 from dmpel_core.lifelong.settings import Plan
-from dmpel_core.lifelong.stage import Stage
+from dmpel_core.lifelong.stage import Stage, is_learned
 from dmpel_core.lifelong.tasks import TaskData, load_task_data
 from dmpel_core.paths import cache_directory
 from dmpel_core.training.datasets import digest
@@ -59,6 +59,7 @@ def run_lifelong(
     glances = {"stills": [digest(part) for part in stills]} if stills else {}
     begin(folder, accelerator, {"plan": plan.record(), "backbone": backbone, "data": [digest(part) for part in files], **glances})
     algorithm = kind(policy, plan.learn, plan.options, accelerator)
+    trained = all(is_learned(folder, number) for number in range(1 if kind.joint else len(files)))  # maybe on another machine
     tasks: list[TaskData] = []
     stages: list[Stage] = []
     with ScoreBook(folder / "scores", scorer, accelerator) as book:
@@ -66,8 +67,8 @@ def run_lifelong(
             tasks.append(
                 load_task_data(
                     policy, backbone, part, algorithm.settings, cache_directory(),
-                    pictures=kind.looks, features=not kind.looks, limit=plan.demonstrations, stills=stills[number] if stills else (),
-                    accelerator=accelerator,
+                    pictures=kind.looks and not trained, features=not kind.looks and not trained, limit=plan.demonstrations,
+                    stills=stills[number] if stills else (), accelerator=accelerator,
                 )
             )  # fmt: skip
             if kind.joint and number + 1 < len(files):

@@ -12,7 +12,7 @@ from dmpel_core.lifelong.switching import own_first, routing_figures
 from dmpel_core.lifelong.tasks import TaskData
 from dmpel_core.training.run import machine, versions
 
-TIMES = ("minutes", "minutes_training", "minutes_playing", "peak_bytes", "machine", "versions")
+TIMES = ("minutes", "minutes_training", "minutes_playing", "peak_bytes", "trained_on", "machine", "versions")
 """What differs between two runs that learn and score the same."""
 FORMAT = 1
 
@@ -70,6 +70,7 @@ def result(
         "peak_bytes": [part["peak_bytes"] for part in figures],
         "configuration": plan.record(),
         "backbone": backbone,
+        "trained_on": sorted({part["trained_on"] for part in figures if "trained_on" in part}),
         "machine": machine(),
         "versions": versions(),
     }  # fmt: skip

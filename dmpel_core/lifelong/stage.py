@@ -25,10 +25,11 @@ from dmpel_core.lifelong.settings import Plan
 from dmpel_core.lifelong.student import Student, save_student
 from dmpel_core.lifelong.tasks import TaskData
 from dmpel_core.training.optimise import optimise
-from dmpel_core.training.run import Run
+from dmpel_core.training.run import Run, machine
 from dmpel_core.training.settings import LearnSettings
 
 CHECKPOINT_EVERY = 100
+LOSSES = "losses.json"  # the last file that learning writes
 LOSS_ROWS = 32  # sequences in memory at once while losses are measured
 
 
@@ -52,7 +53,7 @@ class Stage:
         self, plan: Plan, library: Path, folder: Path, algorithm: Algorithm, number: int, tasks: Sequence[TaskData], book: ScoreBook
     ) -> None:
         self.plan, self.library, self.algorithm, self.number, self.tasks, self.book = plan, library, algorithm, number, list(tasks), book
-        self.folder = folder / f"task-{number:02d}"
+        self.folder = stage_folder(folder, number)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._students, self._state = self.folder / "students", self.folder / "state.safetensors"
         self._learned: dict[str, Any] = {}
@@ -64,7 +65,7 @@ class Stage:
         learned = self._once("learned.json", self._train_and_absorb)
         self.algorithm.restore(load_file(self._state))  # whether it was learned now or before: the very same goes on
         pruned = self._prune()
-        losses = self._once("losses.json", self._losses)
+        losses = self._once(LOSSES, self._losses)
         self._learned = {**learned, **pruned, **losses, "experts": self.algorithm.slot_tasks()}
         if not self._is_done("played.json"):
             self.book.begin(self._curve(learned["curve_students"]))
@@ -139,6 +140,7 @@ class Stage:
             "stored_bytes": algorithm.stored_bytes(self.tasks),
             "minutes_training": (time.monotonic() - began - waited) / 60,
             "peak_bytes": peak_bytes(),
+            "trained_on": machine(),
         }
 
     def _prune(self) -> dict[str, Any]:
@@ -237,6 +239,16 @@ class Stage:
         other = numbers[(numbers.index(number) + 1) % len(numbers)] if len(numbers) > 1 else (number + 1) % 10  # of the same suite
         told, ticks = other if condition.wrong else number, protocol.ticks(self.tasks[place].timeline.lengths)
         return Trial(student, self.library, suite, number, told, condition, states, ticks, self.plan.learn.seed)
+
+
+def stage_folder(folder: Path, number: int) -> Path:
+    """Return where a run's stage keeps its files."""
+    return folder / f"task-{number:02d}"
+
+
+def is_learned(folder: Path, number: int) -> bool:
+    """Return whether a run's stage has been trained and measured, so that it needs nothing more than to be played."""
+    return (stage_folder(folder, number) / LOSSES).exists()
 
 
 def mean_loss(student: Student, data: TaskData, samples: int, *, looks: bool) -> float:

@@ -80,7 +80,7 @@ def feature_set(
     Several processes share the work and read what the others left in the folder, which they must all see.
 
     Args:
-        policy: The frozen backbone.
+        policy: The frozen backbone, on the processor, where it is left again.
         instruction: The task's sentence.
         parts: The task's demonstrations, or its still pictures by arrangement.
         views: Number of views, the plain one included.
@@ -106,6 +106,7 @@ def feature_set(
         if not files.done(f"{view}-{number}"):
             frames = slice(starts[number], starts[number] + timeline.lengths[number])
             files.write(f"{view}-{number}", view, frames, compute(policy, parts[number], text, view, seed + number))
+    policy.cpu()
     accelerator.wait_for_everyone()
     return FeatureSet(
         timeline,
@@ -147,16 +148,16 @@ def compute(policy: Policy, demo: Demonstration | Stills, text: Tensor, view: in
     Returns:
         `tokens` (frames, cameras, 1 + grid, width) float16 and `queries` (frames, features).
     """
-    pictures = to_pixels(picture_stack(demo), policy.sizes.pixels)
+    device = policy.proprioception.mean.device
+    pictures = to_pixels(picture_stack(demo).to(device), policy.sizes.pixels)
     if view:
         pictures = augment(pictures[None], torch.Generator().manual_seed(1000 * view + seed))[0]
-    device = policy.proprioception.mean.device
     joints, gripper = stack_floats([demo.joints]).to(device), stack_floats([demo.gripper]).to(device)
     tokens, queries = [], []
     with torch.inference_mode():
         for start in range(0, len(pictures), BATCH):
             part = slice(start, start + BATCH)
-            trunk = policy.image.trunk(pictures[part].to(device))
+            trunk = policy.image.trunk(pictures[part])
             queries.append(policy.query(Frames(trunk[None], joints[None, part], gripper[None, part]), text.to(device))[0].cpu())
             tokens.append(trunk.half().cpu())
     return {"tokens": torch.cat(tokens).numpy(), "queries": torch.cat(queries).numpy()}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from dmpel_core.lifelong.protocol import run_lifelong
 from dmpel_core.lifelong.result import TIMES
 from dmpel_core.lifelong.scoring import Score, Trial
 from dmpel_core.lifelong.settings import Plan
+from dmpel_core.lifelong.stage import Stage
 from dmpel_core.skills.vocabulary import SkillError
 from dmpel_core.training.run import Run
 from tests.conftest import ROOT
@@ -115,6 +117,25 @@ def test_a_run_killed_again_and_again_ends_with_the_same_record(
     assert (wanted["routing_figures"]["accuracy_at_start"] is None) == (name == "packnet"), "whose slots are whole policies"
     assert [told["experts"] for told in wanted["pruned"]] == ([[0]] if below else [])
     assert not [path for path in (tmp_path / "two").rglob("*") if path.name.startswith("weights-") or path.suffix == ".checkpoint"]
+
+
+def test_what_was_trained_on_another_machine_is_only_played(
+    library: Library, files: list[list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted_plan, run = replace(short("frozen"), protocol=replace(PROTOCOL, keep="last")), tmp_path / "run"
+    wanted = run_lifelong(wanted_plan, library, files[:2], tmp_path / "here", coins)
+
+    def killed(_: Stage) -> dict:
+        raise KilledError
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(Stage, "figures", killed)
+        with pytest.raises(KilledError):
+            run_lifelong(wanted_plan, library, files[:2], run, coins)
+    shutil.rmtree(run / "scores")
+    monkeypatch.setenv("DMPEL_CACHE", str(tmp_path / "cache"))
+    assert lasting(run_lifelong(wanted_plan, library, files[:2], run, coins)) == lasting(wanted)
+    assert list((tmp_path / "cache").iterdir()) == [], "features that nothing is trained on were computed"
 
 
 def test_what_selects_nothing_is_played_beside_the_training_of_the_next_task(

@@ -40,7 +40,9 @@ class Ewc(Sequential):
     def absorb(self, lesson: Teachable, task: int, tasks: Sequence[TaskData], optimise: Optimise) -> None:
         """Measure the Fisher information where the weights are now."""
         super().absorb(lesson, task, tasks, optimise)
-        new = fisher(self.learner().eval(), tasks[task], self.options.fisher_samples, self.settings.seed, looks=self.looks)
+        learner = self.learner().eval().to(self.accelerator.device)
+        new = fisher(learner, tasks[task], self.options.fisher_samples, self.settings.seed, looks=self.looks)
+        learner.cpu()  # it shares the text tower with the backbone
         self.fisher = {name: value + self.options.decay * self.fisher.get(name, torch.zeros(())) for name, value in new.items()}
 
     def tensors(self) -> dict[str, Tensor]:
@@ -83,10 +85,10 @@ def fisher(policy: Policy, data: TaskData, samples: int, seed: int, *, looks: bo
         seed: Of their choice and of the actions.
         looks: Whether the policy is given pictures.
     """
-    rng, chance = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    sizes, device = policy.sizes, policy.proprioception.mean.device
+    rng, chance = np.random.default_rng(seed), torch.Generator(device).manual_seed(seed)
     weights = {name: value for name, value in policy.named_parameters() if value.requires_grad}
     total = {name: torch.zeros_like(value) for name, value in weights.items()}
-    sizes, device = policy.sizes, policy.proprioception.mean.device
     for start in rng.choice(data.frames, samples, replace=samples > len(data.frames)):
         part = data.timeline.sequences(np.array([start]), sizes.window, sizes.chunk)
         batch = gather([data], [part], [np.zeros(1, int)], policy, looks=looks, device=device)
