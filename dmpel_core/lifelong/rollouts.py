@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from dmpel_core.policy.policy import Policy
+    from dmpel_core.simulation.environment import Environment
+    from dmpel_core.simulation.task import Task
 
 
 class Rollouts:
@@ -41,6 +43,28 @@ class Rollouts:
         self._crew.__exit__(*exception)
 
 
+class KeptEnvironment:
+    """The environment of one process, which stays for the next trial on the same task: building takes seconds, a reset forgets all."""
+
+    def __init__(self) -> None:
+        self._environment: Environment | None = None
+
+    def of(self, task: "Task") -> "Environment":
+        """Return the environment of a task; that of another one is closed."""
+        from dmpel_core.simulation.environment import Environment
+
+        last = self._environment
+        if last is None or (last.task.suite, last.task.index) != (task.suite, task.index):
+            if last is not None:
+                last.close()
+            self._environment = Environment(task)
+        assert self._environment is not None
+        return self._environment
+
+
+KEPT = KeptEnvironment()
+
+
 def play(trial: Trial) -> Score:
     """Play a trial in this process."""
     import torch
@@ -48,14 +72,13 @@ def play(trial: Trial) -> Score:
     from dmpel_core.lifelong.player import StudentEngine, routing
     from dmpel_core.lifelong.student import load_student
     from dmpel_core.lifelong.switching import switching
-    from dmpel_core.simulation.environment import Environment
 
     began = time.monotonic()
     torch.set_num_threads(1)
     engine = StudentEngine(load_student(trial.student, backbone(trial.library)))
     task, told = staged(trial.suite, trial.task, trial.told, trial.condition)
-    with Environment(task) as environment:
-        episodes = [run_episode(environment, engine, told, state, trial.condition, trial.horizon, trial.seed) for state in trial.states]
+    environment = KEPT.of(task)
+    episodes = [run_episode(environment, engine, told, state, trial.condition, trial.horizon, trial.seed) for state in trial.states]
     chosen = None if engine.student.chooser is None else {**routing(engine.used), **switching(engine.episodes())}
     seconds = time.monotonic() - began
     return Score(tuple(episode.success for episode in episodes), tuple(episode.ticks for episode in episodes), chosen, seconds)

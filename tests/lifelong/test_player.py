@@ -144,7 +144,8 @@ def test_the_instruction_is_read_once_where_the_same_weights_go_on_acting(
 def notebook(monkeypatch: pytest.MonkeyPatch) -> type[Notebook]:
     monkeypatch.setattr(rollout, "settle", lambda environment: 0)
     monkeypatch.setattr(environment, "Environment", Notebook)
-    monkeypatch.setattr(rollout, "load_task", lambda suite, index: TASK)
+    monkeypatch.setattr(rollout, "load_task", lambda suite, index: SimpleNamespace(**vars(TASK), suite=suite, index=index))
+    monkeypatch.setattr(rollouts, "KEPT", rollouts.KeptEnvironment())
     Notebook.actions = []
     return Notebook
 
@@ -169,6 +170,20 @@ def test_a_trial_is_played_from_its_file(
     pictures = np.random.default_rng(1).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     first = alone.tick(Observation(*pictures, np.full(7, 0.1), np.full(2, 0.02))).action
     np.testing.assert_array_equal(notebook.actions[0], first)
+
+
+def test_an_environment_stays_for_the_next_trial_on_the_same_task(
+    library: Library, backbone: Policy, tasks: list[TaskData], tmp_path: Path, notebook: type[Notebook], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int]] = []
+    monkeypatch.setattr(notebook, "__init__", lambda self, task: (setattr(self, "task", task), told.append(("built", task.index)))[0])
+    monkeypatch.setattr(notebook, "close", lambda self: told.append(("closed", self.task.index)), raising=False)
+    algorithm = teach(begun("dmpel", backbone), 1, tasks, tmp_path)
+    path = save_student(algorithm.student(0), tmp_path / "students")
+    first = Trial(path, library.path, "libero_goal", 4, 4, Condition("normal"), (1, 3), 3, 0)
+    scores = [rollouts.play(replace(first, task=task)) for task in (4, 4, 7, 4)]
+    assert told == [("built", 4), ("closed", 4), ("built", 7), ("closed", 7), ("built", 4)]
+    assert scores[0].routing == scores[1].routing == scores[3].routing
 
 
 def test_a_score_is_played_once(tmp_path: Path) -> None:
