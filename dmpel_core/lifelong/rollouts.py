@@ -1,5 +1,6 @@
 """Trials in simulation, by a crew that stays for the whole run."""
 
+import atexit
 import time
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -55,11 +56,17 @@ class KeptEnvironment:
 
         last = self._environment
         if last is None or (last.task.suite, last.task.index) != (task.suite, task.index):
-            if last is not None:
-                last.close()
-            self._environment = Environment(task)
-        assert self._environment is not None
-        return self._environment
+            self.close()
+            last = self._environment = Environment(task)
+            atexit.register(self.close)  # after mujoco's own, so that it runs before OpenGL has gone
+        return last
+
+    def close(self) -> None:
+        """Close what is kept."""
+        if self._environment is not None:
+            atexit.unregister(self.close)
+            self._environment.close()
+            self._environment = None
 
 
 KEPT = KeptEnvironment()

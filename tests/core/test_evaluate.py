@@ -56,6 +56,9 @@ class Notebook:
     def success(self) -> bool:
         return False
 
+    def close(self) -> None:
+        pass
+
 
 class Here:
     """Runs the jobs of a process pool in this process."""

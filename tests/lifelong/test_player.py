@@ -177,7 +177,7 @@ def test_an_environment_stays_for_the_next_trial_on_the_same_task(
 ) -> None:
     told: list[tuple[str, int]] = []
     monkeypatch.setattr(notebook, "__init__", lambda self, task: (setattr(self, "task", task), told.append(("built", task.index)))[0])
-    monkeypatch.setattr(notebook, "close", lambda self: told.append(("closed", self.task.index)), raising=False)
+    monkeypatch.setattr(notebook, "close", lambda self: told.append(("closed", self.task.index)))
     algorithm = teach(begun("dmpel", backbone), 1, tasks, tmp_path)
     path = save_student(algorithm.student(0), tmp_path / "students")
     first = Trial(path, library.path, "libero_goal", 4, 4, Condition("normal"), (1, 3), 3, 0)
