@@ -1,6 +1,7 @@
 """The router: from frozen features to one coefficient for each module group and expert."""
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,19 @@ class Router(nn.Module):
         with torch.autocast(query.device.type, enabled=False):
             coefficients = 2 * self.net(query.float()).sigmoid()
         return coefficients.view(-1, self.rows, self.experts).expand(-1, len(GROUPS), -1)
+
+
+def fresh_router(query_width: int, hidden: int, experts: int, top_k: int, *, shared: bool = False) -> Router:
+    """Return a router to learn a new expert with, which is the last one and starts at 1, as the only expert of a first task does.
+
+    With a start like that of the others chance would decide whether it is among the top-k of a module group. Among ten experts it
+    mostly is not, and what is not mixed gets no gradient.
+    """
+    router = Router(query_width, hidden, experts, top_k, shared=shared)
+    last = cast(nn.Linear, router.net[-1])
+    with torch.no_grad():
+        last.bias.view(-1, experts)[:, -1] = 0.0
+    return router
 
 
 def keep_top(dense: Tensor, k: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dmpel_core.experts.chunk import act_causally, act_on_chunk
 from dmpel_core.experts.pool import ExpertPool, start_expert
-from dmpel_core.experts.router import Router
+from dmpel_core.experts.router import Router, fresh_router
 from dmpel_core.policy.head import ActionMixture
 from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.training.augmentation import disturb_state, short_memory
@@ -56,7 +56,7 @@ class ExpertLosses(nn.Module):
         self.newest = nn.ParameterList(self.factors.values())  # makes them known to what averages gradients
         earlier = [{name: value.to(device) for name, value in expert.items()} for expert in frozen]
         self.pool = ExpertPool(policy.modules_adapted, earlier, self.factors)
-        fresh = Router(policy.query_width, sizes.router_hidden, self.pool.count, sizes.top_k, shared=sizes.router_shared)
+        fresh = fresh_router(policy.query_width, sizes.router_hidden, self.pool.count, sizes.top_k, shared=sizes.router_shared)
         self.router = (router or fresh).to(device)
         self.policy = policy.to(device)
         self._data, self._stills, self._settings, self._words = data, stills, settings, data.text.to(device)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from dmpel_core.experts.replay import ReplayMemory, replay_loss
-from dmpel_core.experts.router import Router, keep_top
+from dmpel_core.experts.router import Router, fresh_router, keep_top
 from dmpel_core.training.recall import recall
 
 
@@ -16,6 +16,17 @@ def test_a_new_router_gives_each_expert_an_equal_share(experts: int) -> None:
     answer = router(torch.randn(4, 8))
     assert (answer > 0).sum(-1).eq(min(3, experts)).all()
     torch.testing.assert_close(answer[answer > 0], torch.full_like(answer[answer > 0], 1 / min(3, experts)))
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_expert_that_is_learned_is_mixed_from_the_start_however_many_there_are(shared: bool) -> None:
+    torch.manual_seed(0)
+    coefficients = fresh_router(20, 64, 10, 3, shared=shared)(torch.randn(500, 20))
+    assert (coefficients[..., -1] > 0).all()
+    assert coefficients[..., -1].mean().item() == pytest.approx(1, abs=0.15)
+    others = coefficients[..., :-1]
+    assert (others > 0).sum(-1).eq(2).all()
+    assert others[others > 0].mean().item() == pytest.approx(1 / 3, abs=0.1)
 
 
 def test_coefficients_stay_below_two_and_are_not_renormalised() -> None:
