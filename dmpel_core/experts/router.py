@@ -12,7 +12,7 @@ from dmpel_core.groups import GROUPS
 class Router(nn.Module):
     """Three linear layers; coefficients are 2 sigmoid(.), so that an expert can be turned up to twice its strength.
 
-    A new router is made at each new task and starts at 1 / k for every expert, where k experts are mixed. A `shared` router
+    It starts at 1 / k for every expert, where k experts are mixed; `fresh_router` is what a new task is learned with. A `shared` router
     gives all module groups the same coefficients.
     """
 

@@ -70,7 +70,7 @@ def result(
         "peak_bytes": [part["peak_bytes"] for part in figures],
         "configuration": plan.record(),
         "backbone": backbone,
-        "trained_on": sorted({part["trained_on"] for part in figures if "trained_on" in part}),
+        "trained_on": sorted({part["trained_on"] for part in figures}),
         "machine": machine(),
         "versions": versions(),
     }  # fmt: skip

@@ -3,10 +3,10 @@
 import numpy as np
 
 from dmpel_core.simulation.expert.grasps import Preference
-from dmpel_core.simulation.expert.motion import OPEN, Actions, Arm
+from dmpel_core.simulation.expert.motion import Actions, Arm
 from dmpel_core.simulation.expert.rotations import about, half_turn
 from dmpel_core.simulation.expert.scene import Scene
-from dmpel_core.simulation.expert.skills.pick_place import pick
+from dmpel_core.simulation.expert.skills.pick_place import let_go, pick
 
 _CADDY_HEIGHT = 0.17
 
@@ -17,11 +17,7 @@ def shelve(arm: Arm, scene: Scene, name: str, target: np.ndarray, *, attempt: in
     arm.phase = "place"
     release = scene.table_height + 0.03 + arm.position[2] - scene.bottom(name)
     yield from arm.move(_centred(arm, scene, name, target, release), within_angle=0.3, ticks=70, speed=0.4)
-    arm.phase = "release"
-    yield from arm.hold(8, OPEN)
-    arm.phase = "retreat"
-    yield from arm.move(arm.position + [0, 0, 0.12], within=0.02, within_angle=9.0, ticks=40)
-    yield from arm.hold(10)
+    yield from let_go(arm, rise=0.12)
 
 
 def hold_over(arm: Arm, scene: Scene, name: str, target: np.ndarray, *, attempt: int = 0, prefer: Preference | None = None) -> Actions:
