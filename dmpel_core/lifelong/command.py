@@ -20,7 +20,7 @@ from dmpel_core.lifelong.intervals import METRICS
 from dmpel_core.lifelong.protocol import run_lifelong
 from dmpel_core.lifelong.rollouts import Rollouts
 from dmpel_core.lifelong.settings import KEEP, Options, Plan, Protocol
-from dmpel_core.training.options import add_setting_arguments, add_stills_arguments, settings_of, stills_of
+from dmpel_core.training.options import EPOCHS, add_setting_arguments, add_stills_arguments, settings_of, stills_of
 from dmpel_core.training.settings import LearnSettings
 from dmpel_core.training.skill_routing import CHOICES
 from dmpel_core.training.workers import on_device
@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--engine", choices=ENGINES, default="processes", help="ray: on the cluster that RAY_ADDRESS names, or one of this machine"
     )
     add_setting_arguments(parser, LearnSettings(0, 1200, 16))
+    parser.add_argument("--epochs", type=float, default=LearnSettings.epochs, help=EPOCHS)
     add_stills_arguments(parser)
     parser.add_argument("--views", type=int, default=LearnSettings.views, help="cached views of each picture: itself and N - 1 changes")
     parser.add_argument("--query", choices=("chunk", "causal"), default=LearnSettings.query, help="dmpel: see `dmpel learn`")
@@ -116,7 +117,7 @@ def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
     names = arguments.names if algorithm_called(algorithm).named else LearnSettings.skills
     learn = settings_of(
         arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss, skills=names,
-        stills=stills_of(arguments),
+        stills=stills_of(arguments), epochs=arguments.epochs,
     )  # fmt: skip
     protocol = Protocol(
         arguments.states, arguments.selection_states, arguments.horizon, arguments.patience, arguments.curve_points, arguments.keep,

@@ -69,8 +69,8 @@ def learning_curves(records: Sequence[Record]) -> Figure:
     for record in shown:
         own = look[record["name"]]
         _mean_curve(panels[0], record, own)
-        for task, curve in zip(task_names(record), record["learning_curves"], strict=True):
-            panels[1 + tasks.index(task)].plot(record["curve_steps"], curve, marker=".", **own)
+        for task, steps, curve in zip(task_names(record), record["curve_steps"], record["learning_curves"], strict=True):
+            panels[1 + tasks.index(task)].plot(steps, curve, marker=".", **own)
     for axes, name in zip(panels, ["mean over tasks", *(f"task {task}" for task in tasks)], strict=False):
         axes.set(title=name, ylim=(-0.03, 1.03), xlabel="step")
     for axes in panels[1 + len(tasks) :]:
@@ -80,7 +80,7 @@ def learning_curves(records: Sequence[Record]) -> Figure:
 
 
 def _mean_curve(axes: Axes, record: Record, look: Mapping[str, Any]) -> None:
-    curves, steps = np.array(record["learning_curves"]), record["curve_steps"]
+    curves, steps = np.array(record["learning_curves"]), np.mean(record["curve_steps"], 0)
     episodes = record["selection_episodes"] * len(curves)
     bounds = np.array([wilson_interval(round(rate * episodes), episodes) for rate in curves.mean(0)])
     axes.plot(steps, curves.mean(0), marker=".", label=record["name"], **look)

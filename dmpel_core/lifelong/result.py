@@ -14,7 +14,7 @@ from dmpel_core.training.run import machine, versions
 
 TIMES = ("minutes", "minutes_training", "minutes_playing", "peak_bytes", "trained_on", "machine", "versions")
 """What differs between two runs that learn and score the same."""
-FORMAT = 1
+FORMAT = 2
 
 
 def result(
@@ -49,7 +49,7 @@ def result(
         ],
         "success_matrix": [part["row"] for part in figures],
         "learning_curves": [] if joint else [part["curve"] for part in figures],
-        "curve_steps": figures[0]["steps"],
+        "curve_steps": [] if joint else [part["steps"] for part in figures],
         "kept_steps": [part["kept_step"] for part in figures],
         "episodes": len(protocol.states),
         "selection_episodes": len(protocol.selection_states),

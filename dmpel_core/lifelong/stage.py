@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +120,7 @@ class Stage:
         forget_peak()
         lesson = algorithm.lesson(self.number, self.tasks)
         trainable = algorithm.trainable(lesson)
-        settings = replace(algorithm.settings, steps=algorithm.settings.steps * (len(self.tasks) if algorithm.joint else 1))
+        settings = algorithm.settings_for(self.number, self.tasks)
         points, kept = self.plan.protocol.points(settings.steps), settings.steps
         self._train(lesson, settings, "lesson", points)
         students = [] if algorithm.joint else self._students_of(lesson, points)

@@ -16,10 +16,11 @@ from dmpel_core.experts.library import Library, add_expert, read_library
 from dmpel_core.experts.replay import ReplayMemory
 from dmpel_core.experts.restore import restore_factors, restore_policy
 from dmpel_core.paths import cache_directory
+from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.datasets import demonstration_files, digest, load_stills, load_task
 from dmpel_core.training.expert import learn_expert, remember
 from dmpel_core.training.features import feature_set, stills_key
-from dmpel_core.training.options import add_setting_arguments, add_stills_arguments, settings_of, stills_of
+from dmpel_core.training.options import EPOCHS, add_setting_arguments, add_stills_arguments, settings_of, stills_of
 from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
@@ -60,6 +61,7 @@ def learn(
     accelerator = accelerator or on_processor()
     pairs = load_task(data, limit)
     instruction, data_digest = pairs[0][0], digest(data)
+    settings = settings.sized(sum(len(demo) for _, demo in pairs), PolicySizes.from_json(library.policy).window, accelerator.num_processes)
     provenance = {
         "dataset": data_digest,
         "demonstrations": len(pairs),
@@ -141,6 +143,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="LIBERO-layout HDF5 files of the task")
     parser.add_argument("--run", type=Path, help="folder of checkpoint, TensorBoard log and summary (default: runs/learn/TASK)")
     add_setting_arguments(parser, own)
+    parser.add_argument("--epochs", type=float, default=own.epochs, help=EPOCHS)
     add_stills_arguments(parser)
     parser.add_argument("--demonstrations", type=int, help="use only the first N demonstrations of each file")
     parser.add_argument("--views", type=int, default=own.views, help="cached views of each picture: itself and N - 1 random changes")
@@ -159,7 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Learn the task and print the new generation."""
     torch.set_num_threads(arguments.threads)
     library = read_library(arguments.library)
-    own = {name: getattr(arguments, name) for name in ("views", "query", "replay_loss", "skills")}
+    own = {name: getattr(arguments, name) for name in ("views", "query", "replay_loss", "skills", "epochs")}
     settings = settings_of(arguments, LearnSettings, stills=stills_of(arguments), **own)
     accelerator = on_device(settings.precision)
     log = Run(arguments.run or Path("runs/learn") / arguments.data[0].stem, "learn", shown=accelerator.is_main_process)
@@ -167,9 +170,10 @@ def run(arguments: argparse.Namespace) -> int:
         library, arguments.data, settings, log, arguments.replay_ratio, arguments.replay_epochs, arguments.demonstrations,
         without_replay=arguments.without_replay, accelerator=accelerator, stills=demonstration_files(arguments.stills),
     )  # fmt: skip
+    asked = {name: value for name, value in settings.record().items() if name != "steps" or not settings.epochs}
     log.summary(
         {
-            **settings.record(),
+            **asked,
             "library": str(grown.path),
             "generation": grown.generation,
             "experts": [expert.name for expert in grown.experts],

@@ -13,6 +13,7 @@ CHOICES = {
     "precision": PRECISIONS,
 }  # fmt: skip
 NUMBERS = ("seed", "steps", "batch", "learning_rate", "weight_decay", "clip", "state_noise", "state_dropout", "forget")
+EPOCHS = "passes over the task's ticks instead of --steps: longer tasks have more steps; a step of one process shows 10 x batch"
 
 
 def add_setting_arguments(parser: argparse.ArgumentParser, own: ImitationSettings) -> None:

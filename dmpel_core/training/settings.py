@@ -1,9 +1,10 @@
 """What a training run depends on besides its data: kept in checkpoints and manifests."""
 
-from dataclasses import asdict, dataclass, fields
+import math
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-NEWER = ("schedule", "padding", "windows", "precision", "compiled", "query", "replay_loss", "skills", "stills")
+NEWER = ("schedule", "padding", "windows", "precision", "compiled", "query", "replay_loss", "skills", "stills", "epochs")
 """Options that earlier runs did not have: a record names them only where they are not the default, so that those runs go on."""
 
 
@@ -76,6 +77,7 @@ class LearnSettings(ImitationSettings):
         replay_loss: What coefficient replay compares, see `dmpel_core.experts.replay.replay_loss`: `sparse`, the router's top-k as
             published, or `dense`, the coefficients of all experts.
         skills: Which labels pretrain the router, one of `dmpel_core.training.skill_routing.CHOICES`.
+        epochs: Passes over a task's ticks that make up its `steps`, see `sized`; 0 for as many steps whatever a task's size.
     """
 
     state_dropout: float = 0.3
@@ -83,3 +85,16 @@ class LearnSettings(ImitationSettings):
     query: str = "chunk"
     replay_loss: str = "sparse"
     skills: str = "none"
+    epochs: float = 0.0
+
+    def sized(self, ticks: int, window: int, processes: int = 1) -> "LearnSettings":
+        """Return these settings with the steps that `epochs` passes over so many ticks take, and no more epochs; unchanged where that is 0.
+
+        Args:
+            ticks: Of all demonstrations.
+            window: Of the policy; a step of one process shows `batch` windows.
+            processes: Which train together.
+        """
+        if not self.epochs:
+            return self
+        return replace(self, steps=math.ceil(self.epochs * ticks / (self.batch * window * processes)), epochs=0.0)

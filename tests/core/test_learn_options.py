@@ -120,6 +120,14 @@ def test_a_task_learned_twice_from_one_generation_gives_two_to_choose_from(libra
     assert equal(select_generation(library.path, 1).factors(0), short.factors(0))
 
 
+def test_epochs_count_passes_over_the_demonstrations(library: Library, tmp_path: Path) -> None:
+    data = write_noise(tmp_path / "a.hdf5", "open the drawer", 0, (14, 6, 17))
+    settings = learn(library, data, "--epochs", "2").experts[0].provenance["settings"]
+    assert settings["steps"] == 4, "2 x 37 ticks, of which a step shows 2 x 10"
+    again = learn(library, data, "--epochs", "2")
+    assert again.generation == 1, "the same settings of the same data: nothing to do"
+
+
 def test_both_commands_keep_their_own_defaults() -> None:
     assert settings_of(parse(command, "library", "--data", "a"), LearnSettings) == LearnSettings(0, 1200, 16)
     assert settings_of(parse(pretrain_command, "--data", "a", "--output", "b"), PretrainSettings) == PretrainSettings(0, 6000, 16)

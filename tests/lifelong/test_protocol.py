@@ -22,7 +22,7 @@ from dmpel_core.skills.vocabulary import SkillError
 from dmpel_core.training.run import Run
 from tests.conftest import ROOT
 from tests.core.conftest import write_noise
-from tests.lifelong.conftest import OPTIONS, PROTOCOL, coins, plan, strolls
+from tests.lifelong.conftest import OPTIONS, PROTOCOL, SENTENCES, coins, plan, strolls
 
 
 def lasting(record: dict) -> dict:
@@ -218,6 +218,20 @@ def test_a_task_whose_expert_has_gone_is_still_played_and_counted(library: Libra
     assert told["success_before"] == whole["success_matrix"][1], "what it costs is told by the same row of a run that keeps all"
     assert told["stored_bytes_before"] == whole["stored_bytes"] > pruned["stored_bytes"]
     assert [expert.name for expert in read_library(tmp_path / "0.99" / "library").experts] == [pruned["tasks"][1]["instruction"]]
+
+
+@pytest.mark.parametrize("name", ["dmpel", "packnet", "multitask"])
+def test_in_epochs_each_task_is_trained_as_long_as_its_demonstrations_are(
+    name: str, library: Library, files: list[list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[int] = []
+    monkeypatch.setattr(Run, "steps", lambda run, done, steps, plain=Run.steps: trained.append(steps) or plain(run, done, steps))
+    longer = [files[1][0], write_noise(tmp_path / "longer.hdf5", SENTENCES[1], 99, (25,))]
+    record = run_lifelong(short(name, epochs=3.0), library, [files[0], longer], tmp_path / "run", coins)
+    assert [task["frames"] for task in record["tasks"]] == [37, 62]
+    wanted = {"dmpel": [6, 10], "packnet": [6, 6, 10, 10], "multitask": [15]}[name]  # of 2 sequences of 10 ticks; pruned, once more
+    assert trained == wanted
+    assert record["curve_steps"] == ([] if name == "multitask" else [[0, 6], [0, 10]])
 
 
 def test_a_suite_given_twice_is_refused(library: Library, files: list[list[Path]], tmp_path: Path) -> None:

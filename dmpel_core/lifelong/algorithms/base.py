@@ -6,6 +6,7 @@ was learned. What it keeps between tasks is a set of tensors, so a run goes on a
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -63,6 +64,12 @@ class Algorithm(ABC):
     def own_settings(self, settings: LearnSettings) -> LearnSettings:
         """Return the settings that this algorithm needs instead of those of all."""
         return settings
+
+    def settings_for(self, task: int, tasks: Sequence[TaskData]) -> LearnSettings:
+        """Return the settings with a lesson's steps: those of all tasks together where they are learned at once."""
+        shown = tasks if self.joint else tasks[task : task + 1]
+        settings = replace(self.settings, steps=self.settings.steps * len(shown))
+        return settings.sized(sum(len(data.timeline) for data in shown), self.policy.sizes.window, self.accelerator.num_processes)
 
     @abstractmethod
     def lesson(self, task: int, tasks: Sequence[TaskData]) -> Teachable:

@@ -123,7 +123,7 @@ class Dmpel(Algorithm):
         if grown.experts:
             return
         assert self.router is not None
-        kept = {**self.settings.record(), "replay_ratio": self.options.replay_ratio, "replay_epochs": self.options.replay_epochs}
+        replayed = {"replay_ratio": self.options.replay_ratio, "replay_epochs": self.options.replay_epochs}
         experts = [
             NewExpert(
                 tasks[place].instruction,
@@ -136,7 +136,7 @@ class Dmpel(Algorithm):
                     "demonstrations": len(tasks[place].timeline.lengths),
                     "seed": self.settings.seed,
                     **({} if (stills := tasks[place].stills) is None else {"stills": stills.digest}),
-                    "settings": kept,
+                    "settings": {**self.settings_for(place, tasks).record(), **replayed},
                     "metrics": {},
                 },
             )

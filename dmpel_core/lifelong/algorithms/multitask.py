@@ -4,7 +4,6 @@ The whole policy starts from the backbone and sees as many steps as all tasks of
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from dmpel_core.lifelong.algorithms.base import Teachable
 from dmpel_core.lifelong.algorithms.sequential import Sequential
@@ -21,5 +20,4 @@ class Multitask(Sequential):
 
     def lesson(self, task: int, tasks: Sequence[TaskData]) -> Teachable:  # noqa: ARG002
         """See `Algorithm`."""
-        settings = replace(self.settings, steps=len(tasks) * self.settings.steps)
-        return Lesson(self.learner(), [Source(data, data.frames) for data in tasks], settings, looks=self.looks)
+        return Lesson(self.learner(), [Source(data, data.frames) for data in tasks], self.settings, looks=self.looks)

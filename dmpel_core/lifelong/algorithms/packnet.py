@@ -50,9 +50,10 @@ class PackNet(Sequential):
             free = owner == FREE
             owner[free & ~smallest(self.weights[name], free, self.options.prune)] = task
             self.weights[name] = torch.where(owner == FREE, 0.0, self.weights[name])
-        steps = self.options.post_prune_steps or self.settings.steps
+        settings = self.settings_for(task, tasks)
+        steps = self.options.post_prune_steps or settings.steps
         again = PackedLesson(self, self.sources(task, tasks), task, task)
-        optimise(again, replace(self.settings, steps=steps), "after-pruning")
+        optimise(again, replace(settings, steps=steps), "after-pruning")
         self.weights = lesson_weights(again)
 
     def taught(self, lesson: Teachable, task: int) -> Student:  # noqa: ARG002
