@@ -82,7 +82,7 @@ def run_lifelong(
             rates = ", ".join(f"{rate:.2f}" for rate in figures[-1]["row"])
             accelerator.print(f"{plan.algorithm}: success after {stage.tasks[-1].instruction!r}: {rates}")
 
-        def kept(controls: Mapping[str, Sequence[Score]]) -> dict[str, Any]:
+        def kept(controls: Mapping[str, Sequence[Score | None]]) -> dict[str, Any]:
             record = result(plan, backbone, tasks, figures, controls)
             if accelerator.is_main_process:
                 write_json(folder / "result.json", record)
@@ -92,7 +92,7 @@ def run_lifelong(
             algorithm.finish(folder, library, tasks)
         record = kept({})  # the controls take long
         if plan.protocol.controls:
-            record = kept(stages[-1].controls())
+            record = kept(stages[-1].controls(figures[-1]["row"]))
     accelerator.wait_for_everyone()
     return record
 

@@ -18,7 +18,11 @@ FORMAT = 2
 
 
 def result(
-    plan: Plan, backbone: str, tasks: Sequence[TaskData], figures: Sequence[Mapping[str, Any]], controls: Mapping[str, Sequence[Score]]
+    plan: Plan,
+    backbone: str,
+    tasks: Sequence[TaskData],
+    figures: Sequence[Mapping[str, Any]],
+    controls: Mapping[str, Sequence[Score | None]],
 ) -> dict[str, Any]:
     """Return the record; `docs/lifelong.md` lists its keys.
 
@@ -27,7 +31,7 @@ def result(
         backbone: Names the backbone's weights.
         tasks: What was learned.
         figures: Of each stage.
-        controls: Scores of the final policy under other conditions, for each task.
+        controls: Scores of the final policy under other conditions, for each task that it solves at times.
     """
     joint, protocol = ALGORITHMS[plan.algorithm].joint, plan.protocol
     training = [part["minutes_training"] for part in figures]
@@ -63,7 +67,7 @@ def result(
         "trainable_parameters_by_task": [part["trainable_parameters"] for part in figures],
         "stored_bytes": figures[-1]["stored_bytes"],
         "stored_bytes_by_task": [part["stored_bytes"] for part in figures],
-        "controls": {name: [score.rate for score in scores] for name, scores in controls.items()},
+        "controls": {name: [None if score is None else score.rate for score in scores] for name, scores in controls.items()},
         "minutes": sum(training) + sum(playing),
         "minutes_training": training,
         "minutes_playing": playing,

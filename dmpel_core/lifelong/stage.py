@@ -78,16 +78,17 @@ class Stage:
             self._learned["pruned"] |= {"success_before": played["row_before"]}
         return {**self._learned, **played}
 
-    def controls(self) -> dict[str, list[Score]]:
-        """Play every task again under each of the plan's conditions."""
-        protocol = self.plan.protocol
+    def controls(self, row: Sequence[float]) -> dict[str, list[Score | None]]:
+        """Play again under each of the plan's conditions the tasks that have any success in this row; the others have no score."""
+        protocol, solved = self.plan.protocol, [place for place, rate in enumerate(row) if rate]
         states = protocol.control_states or protocol.states
         trials = {name: self._row_of(Condition.parse(name, protocol.reach), states) for name in protocol.controls}
-        for row in trials.values():
-            self.book.begin(row)
-        found = {name: self.book.score(row) for name, row in trials.items()}
+        trials = {name: [played[place] for place in solved] for name, played in trials.items()}
+        for played in trials.values():
+            self.book.begin(played)
+        scores = {name: dict(zip(solved, self.book.score(played), strict=True)) for name, played in trials.items()}
         self._alone(self._sweep)
-        return found
+        return {name: [found.get(place) for place in range(len(row))] for name, found in scores.items()}
 
     def _is_done(self, name: str) -> bool:
         """Return whether a file is there, the same in all processes: all have looked before one writes."""

@@ -67,9 +67,17 @@ def row_of(runs: Sequence[Mapping[str, Any]]) -> Row:
 def controls_of(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[Mapping[str, Any], list[float | None]]]]:
     """Return which conditions the final policies were played under, and each run's mean success, first as learned, then under each.
 
-    None stands where a run was not played so; without any condition there is nothing to compare, and there are no lines.
+    Means are over the tasks that the run's final policy solves at times: what it never solves tells nothing. None stands where a run was
+    not played so; without any condition there is nothing to compare, and there are no lines.
     """
     names = list(dict.fromkeys(name for record in records for name in record["controls"]))
-    played = [(record, [record["success_matrix"][-1], *(record["controls"].get(name) for name in names)]) for record in records]
-    lines = [(record, [sum(rates) / len(rates) if rates else None for rates in line]) for record, line in played]
+    lines = []
+    for record in records:
+        learned = record["success_matrix"][-1]
+        played = [learned, *(record["controls"].get(name) for name in names)]
+        lines.append((record, [_mean([rate for rate, solved in zip(rates or [], learned, strict=False) if solved]) for rates in played]))
     return names, lines if names else []
+
+
+def _mean(rates: Sequence[float]) -> float | None:
+    return sum(rates) / len(rates) if rates else None

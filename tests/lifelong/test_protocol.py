@@ -167,17 +167,20 @@ def test_playing_that_fails_ends_the_run(library: Library, files: list[list[Path
         run_lifelong(replace(short("frozen"), protocol=replace(PROTOCOL, keep="last")), library, files[:2], tmp_path, scorer)
 
 
-def test_controls_may_have_states_of_their_own(library: Library, files: list[list[Path]], tmp_path: Path) -> None:
+def test_controls_have_states_of_their_own_and_leave_out_what_is_never_solved(
+    library: Library, files: list[list[Path]], tmp_path: Path
+) -> None:
     played: list[Trial] = []
 
     def scorer(trials: Sequence[Trial]) -> Iterator[Score]:
         played.extend(trials)
-        return coins(trials)
+        yield from (Score((trial.task == 7,) * len(trial.states), (9,) * len(trial.states)) for trial in trials)
 
     own = replace(short("frozen"), protocol=replace(PROTOCOL, controls=("blank",), control_states=(5,)))
     record = run_lifelong(own, library, files[:2], tmp_path, scorer)
-    assert [(trial.task, trial.states) for trial in played if trial.condition.blank] == [(4, (5,)), (7, (5,))]
+    assert [(trial.task, trial.states) for trial in played if trial.condition.blank] == [(7, (5,))]
     assert (record["episodes"], record["control_episodes"]) == (2, 1)
+    assert (record["success_matrix"][-1], record["controls"]) == ([0.0, 1.0], {"blank": [None, 1.0]})
 
 
 def test_a_run_of_another_plan_is_not_taken_up(library: Library, files: list[list[Path]], tmp_path: Path) -> None:

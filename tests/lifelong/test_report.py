@@ -14,7 +14,7 @@ from dmpel_core.errors import DmpelError
 from dmpel_core.lifelong import figures, peak, report
 from dmpel_core.lifelong.intervals import Counts, draws
 from dmpel_core.lifelong.player import routing
-from dmpel_core.lifelong.summary import row_of, rows
+from dmpel_core.lifelong.summary import controls_of, row_of, rows
 from tests.lifelong.records import FIGURES, ROUTES, TASKS, record, write, write_report
 
 
@@ -196,3 +196,10 @@ def test_the_comparison_is_printed_as_markdown(tmp_path: Path, capsys: pytest.Ca
         ["final success", "as learned", "blank"], ["---"] * 3,
         ["dmpel, seed 0", "0.75", "0.05"], ["dmpel, seed 1", "0.75", "-"], ["multitask, seed 0", "0.75", "0.05"],
     ]  # fmt: skip
+
+
+def test_controls_are_compared_on_the_tasks_that_are_solved_at_times() -> None:
+    forgot = record("sequential", success_matrix=[[1.0], [0.0, 0.8]], controls={"blank": [None, 0.2], "wide": [0.0, 0.6]})
+    nothing = record("tail", success_matrix=[[0.0], [0.0, 0.0]], controls={"blank": [None, None]})
+    names, lines = controls_of([forgot, nothing])
+    assert (names, [rates for _, rates in lines]) == (["blank", "wide"], [[0.8, 0.2, 0.6], [None, None, None]])
