@@ -193,7 +193,7 @@ class Stage:
 
         def keep(step: int) -> None:
             path = self._weights(step)
-            if accelerator.is_main_process and step in points and not path.exists():
+            if accelerator.is_main_process and not path.exists():
                 save_file(copied(lesson.parameters_by_name()), path.with_suffix(".partial"))
                 os.replace(path.with_suffix(".partial"), path)
 
@@ -201,7 +201,7 @@ class Stage:
         optimise(
             lesson, lesson.parameters_by_name(), settings, Run(self.folder / name, name, shown=accelerator.is_main_process),
             self.folder / f"{name}.checkpoint", {"algorithm": self.plan.algorithm, "task": self.number}, CHECKPOINT_EVERY, accelerator,
-            before=keep, adjust=self.algorithm.adjust(lesson) if points else None,
+            keep=keep, points=points, adjust=self.algorithm.adjust(lesson) if points else None,
         )  # fmt: skip
         lesson.cpu()
         lesson.policy.eval()

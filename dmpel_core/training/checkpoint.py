@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from dmpel_core.errors import DmpelError
+from dmpel_core.training.average import AVERAGE
 
 
 def save_checkpoint(path: Path, parameters: Mapping[str, Tensor], optimizer: Optimizer, step: int, settings: Mapping[str, object]) -> None:
-    """Write trainable parameters, AdamW moments, the step and the settings that the run must share."""
+    """Write trainable parameters, AdamW's moments and the running means, the step and the settings that the run must share."""
     tensors = {f"parameter.{name}": value.detach().contiguous() for name, value in parameters.items()}
     for name, value in parameters.items():
         state = optimizer.state[value]
@@ -50,6 +51,6 @@ def load_checkpoint(path: Path, parameters: Mapping[str, Tensor], optimizer: Opt
     with torch.no_grad():
         for name, value in parameters.items():
             value.copy_(tensors[f"parameter.{name}"])
-            moments = {key: tensors[f"{key}.{name}"].to(value.device) for key in ("exp_avg", "exp_avg_sq")}
-            optimizer.state[value] = {"step": tensors[f"step.{name}"], **moments}
+            there = [key for key in ("exp_avg", "exp_avg_sq", AVERAGE) if f"{key}.{name}" in tensors]
+            optimizer.state[value] = {"step": tensors[f"step.{name}"], **{key: tensors[f"{key}.{name}"].to(value.device) for key in there}}
     return int(metadata["step"])

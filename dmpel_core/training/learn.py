@@ -170,10 +170,9 @@ def run(arguments: argparse.Namespace) -> int:
         library, arguments.data, settings, log, arguments.replay_ratio, arguments.replay_epochs, arguments.demonstrations,
         without_replay=arguments.without_replay, accelerator=accelerator, stills=demonstration_files(arguments.stills),
     )  # fmt: skip
-    asked = {name: value for name, value in settings.record().items() if name != "steps" or not settings.epochs}
     log.summary(
         {
-            **asked,
+            **settings.record(),
             "library": str(grown.path),
             "generation": grown.generation,
             "experts": [expert.name for expert in grown.experts],

@@ -12,8 +12,8 @@ CHOICES = {
     "schedule": ("one-cycle", "constant"), "padding": ("masked", "counted"), "windows": ("mixed", "whole"),
     "precision": PRECISIONS,
 }  # fmt: skip
-NUMBERS = ("seed", "steps", "batch", "learning_rate", "weight_decay", "clip", "state_noise", "state_dropout", "forget")
-EPOCHS = "passes over the task's ticks instead of --steps: longer tasks have more steps; a step of one process shows 10 x batch"
+NUMBERS = ("seed", "steps", "batch", "learning_rate", "weight_decay", "clip", "state_noise", "state_dropout", "forget", "average")
+EPOCHS = "least passes over a task's ticks, of which a step shows 10 x batch: a long task has more than --steps"
 
 
 def add_setting_arguments(parser: argparse.ArgumentParser, own: ImitationSettings) -> None:
@@ -36,6 +36,9 @@ def add_setting_arguments(parser: argparse.ArgumentParser, own: ImitationSetting
         "--state-dropout", type=float, default=own.state_dropout, help="share of the sequences with hidden joints (paper: 0)"
     )
     parser.add_argument("--forget", type=float, default=own.forget, help="share of the sequences that look back less far (paper: 0)")
+    parser.add_argument(
+        "--average", type=float, default=own.average, help="decay of the running mean of the weights, which is kept; 0: none"
+    )
     parser.add_argument(
         "--precision", choices=CHOICES["precision"], default=own.precision, help="bf16 and fp16 need CUDA; the router stays fp32"
     )

@@ -22,6 +22,8 @@ class ImitationSettings:
         state_noise: Deviation of the noise on normalised joints and fingers.
         state_dropout: Share of the sequences whose joints and fingers are hidden.
         forget: Share of the sequences whose ticks look back over fewer ticks than the window.
+        average: Decay of the running mean of the weights, which is what is kept, see `dmpel_core.training.average`; 0 keeps the weights
+            themselves, as the official code does.
         waypoint: Weight of the foreseen waypoint's error [1/dm] beside the negative log-likelihood.
         schedule: `one-cycle`, or `constant` as the official DMPEL code.
         padding: `masked`: ticks past a demonstration's end do not count. `counted`, as in the official code: sequences begin at
@@ -41,6 +43,7 @@ class ImitationSettings:
     state_noise: float = 0.1
     state_dropout: float = 0.4
     forget: float = 0.5
+    average: float = 0.99
     waypoint: float = 5.0
     schedule: str = "one-cycle"
     padding: str = "masked"
@@ -77,7 +80,7 @@ class LearnSettings(ImitationSettings):
         replay_loss: What coefficient replay compares, see `dmpel_core.experts.replay.replay_loss`: `sparse`, the router's top-k as
             published, or `dense`, the coefficients of all experts.
         skills: Which labels pretrain the router, one of `dmpel_core.training.skill_routing.CHOICES`.
-        epochs: Passes over a task's ticks that make up its `steps`, see `sized`; 0 for as many steps whatever a task's size.
+        epochs: Passes over a task's ticks that it is given at least, beyond `steps` if need be, see `sized`.
     """
 
     state_dropout: float = 0.3
@@ -88,13 +91,12 @@ class LearnSettings(ImitationSettings):
     epochs: float = 0.0
 
     def sized(self, ticks: int, window: int, processes: int = 1) -> "LearnSettings":
-        """Return these settings with the steps that `epochs` passes over so many ticks take, and no more epochs; unchanged where that is 0.
+        """Return these settings with the steps that a task of so many ticks is given: `steps`, or more where `epochs` passes take more.
 
         Args:
             ticks: Of all demonstrations.
             window: Of the policy; a step of one process shows `batch` windows.
             processes: Which train together.
         """
-        if not self.epochs:
-            return self
-        return replace(self, steps=math.ceil(self.epochs * ticks / (self.batch * window * processes)), epochs=0.0)
+        passes = math.ceil(self.epochs * ticks / (self.batch * window * processes))
+        return replace(self, steps=max(self.steps, passes), epochs=0.0)

@@ -61,6 +61,13 @@ def test_the_causal_query_trains_another_expert(library: Library, tmp_path: Path
     assert max(np.abs(value).max() for name, value in causal.factors(0).items() if name.endswith(".B")) > 0
 
 
+def test_an_expert_is_the_mean_of_its_last_steps_unless_that_is_turned_off(library: Library, tmp_path: Path) -> None:
+    data, other = write_noise(tmp_path / "a.hdf5", "open the drawer", 0), twin(library, "other")
+    mean, last = learn(library, data), learn(other, data, "--average", "0")
+    assert (mean.experts[0].provenance["settings"]["average"], last.experts[0].provenance["settings"]["average"]) == (0.99, 0.0)
+    assert not equal(mean.factors(0), last.factors(0))
+
+
 def test_the_dense_replay_loss_makes_another_router_for_the_same_expert(tmp_path: Path) -> None:
     library = write_library(tmp_path / "library", Policy(replace(TINY, top_k=1)))  # with all experts in the top-k both are the same
     learn(library, write_noise(tmp_path / "a.hdf5", "open the drawer", 0))
@@ -120,12 +127,12 @@ def test_a_task_learned_twice_from_one_generation_gives_two_to_choose_from(libra
     assert equal(select_generation(library.path, 1).factors(0), short.factors(0))
 
 
-def test_epochs_count_passes_over_the_demonstrations(library: Library, tmp_path: Path) -> None:
+def test_epochs_are_the_least_passes_over_the_demonstrations(library: Library, tmp_path: Path) -> None:
     data = write_noise(tmp_path / "a.hdf5", "open the drawer", 0, (14, 6, 17))
-    settings = learn(library, data, "--epochs", "2").experts[0].provenance["settings"]
-    assert settings["steps"] == 4, "2 x 37 ticks, of which a step shows 2 x 10"
-    again = learn(library, data, "--epochs", "2")
-    assert again.generation == 1, "the same settings of the same data: nothing to do"
+    grown = learn(library, data, "--epochs", "4")
+    assert grown.experts[0].provenance["settings"]["steps"] == 8, "4 x 37 ticks, of which a step shows 2 x 10"
+    assert learn(library, data, "--epochs", "4").generation == grown.generation, "the same settings of the same data: nothing to do"
+    assert LearnSettings(0, 6, 2, epochs=3.0).sized(37, 10).steps == 6, "which are more than 3 passes take"
 
 
 def test_both_commands_keep_their_own_defaults() -> None:

@@ -40,6 +40,7 @@ def test_options_are_recorded_only_where_they_are_used() -> None:
         "replay_loss": "sparse",
         "skills": "none",
         "stills": 0,
+        "epochs": 0.0,
     }
     assert not newer.keys() & SETTINGS.record().keys()
     assert asdict(SETTINGS) == {**SETTINGS.record(), **newer}

@@ -224,17 +224,19 @@ def test_a_task_whose_expert_has_gone_is_still_played_and_counted(library: Libra
 
 
 @pytest.mark.parametrize("name", ["dmpel", "packnet", "multitask"])
-def test_in_epochs_each_task_is_trained_as_long_as_its_demonstrations_are(
+def test_longer_tasks_are_trained_for_more_steps(
     name: str, library: Library, files: list[list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained: list[int] = []
     monkeypatch.setattr(Run, "steps", lambda run, done, steps, plain=Run.steps: trained.append(steps) or plain(run, done, steps))
     longer = [files[1][0], write_noise(tmp_path / "longer.hdf5", SENTENCES[1], 99, (25,))]
-    record = run_lifelong(short(name, epochs=3.0), library, [files[0], longer], tmp_path / "run", coins)
+    record = run_lifelong(short(name, steps=8, epochs=3.0), library, [files[0], longer], tmp_path / "run", coins)
     assert [task["frames"] for task in record["tasks"]] == [37, 62]
-    wanted = {"dmpel": [6, 10], "packnet": [6, 6, 10, 10], "multitask": [15]}[name]  # of 2 sequences of 10 ticks; pruned, once more
+    wanted = {"dmpel": [8, 10], "packnet": [8, 8, 10, 10], "multitask": [18]}[
+        name
+    ]  # a step shows 20 ticks; what is pruned is trained twice
     assert trained == wanted
-    assert record["curve_steps"] == ([] if name == "multitask" else [[0, 6], [0, 10]])
+    assert record["curve_steps"] == ([] if name == "multitask" else [[0, 8], [0, 10]])
 
 
 def test_a_suite_given_twice_is_refused(library: Library, files: list[list[Path]], tmp_path: Path) -> None:

@@ -68,8 +68,9 @@ class Algorithm(ABC):
     def settings_for(self, task: int, tasks: Sequence[TaskData]) -> LearnSettings:
         """Return the settings with a lesson's steps: those of all tasks together where they are learned at once."""
         shown = tasks if self.joint else tasks[task : task + 1]
-        settings = replace(self.settings, steps=self.settings.steps * len(shown))
-        return settings.sized(sum(len(data.timeline) for data in shown), self.policy.sizes.window, self.accelerator.num_processes)
+        window, processes = self.policy.sizes.window, self.accelerator.num_processes
+        each = [self.settings.sized(len(data.timeline), window, processes) for data in shown]
+        return replace(each[0], steps=sum(settings.steps for settings in each))
 
     @abstractmethod
     def lesson(self, task: int, tasks: Sequence[TaskData]) -> Teachable:
