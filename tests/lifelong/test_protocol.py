@@ -132,9 +132,9 @@ def test_what_was_trained_on_another_machine_is_only_played(
         elsewhere.setattr(Stage, "figures", killed)
         with pytest.raises(KilledError):
             run_lifelong(wanted_plan, library, files[:2], run, coins)
-    shutil.rmtree(run / "scores")
+    copied = shutil.copytree(run, tmp_path / "copied", ignore=shutil.ignore_patterns("scores"))
     monkeypatch.setenv("DMPEL_CACHE", str(tmp_path / "cache"))
-    assert lasting(run_lifelong(wanted_plan, library, files[:2], run, coins)) == lasting(wanted)
+    assert lasting(run_lifelong(wanted_plan, library, files[:2], copied, coins)) == lasting(wanted)
     assert list((tmp_path / "cache").iterdir()) == [], "features that nothing is trained on were computed"
 
 
@@ -206,7 +206,8 @@ def test_suites_are_learned_one_after_another_and_each_task_is_played_in_its_own
     assert [(task["suite"], task["number"]) for task in record["tasks"]] == wanted
     assert record["suite"] == record["configuration"]["suite"] == "libero_spatial+libero_goal"
     wrong = [(trial.suite, trial.task, trial.told) for trial in played if trial.condition.wrong]
-    assert wrong == [(suite, number, 11 - number) for suite, number in wanted], "the other task's instruction, of the same suite"
+    solved = [task for task, rate in zip(wanted, record["success_matrix"][-1], strict=True) if rate]
+    assert wrong == [(suite, number, 11 - number) for suite, number in solved] != [], "the other task's instruction, of the same suite"
     assert all(trial.told == trial.task for trial in played if not trial.condition.wrong)
     assert [(trial.suite, trial.task) for trial in played if trial.states == PROTOCOL.states and not trial.condition.wrong] == [
         wanted[task] for row in range(4) for task in range(row + 1)

@@ -73,6 +73,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     learned = shared | {
         "success_matrix": [[0.9 - 0.1 * (row - task) for task in range(row + 1)] for row in range(len(tasks))],
         "learning_curves": [[0.0, 0.8] for _ in tasks],
+        "curve_steps": [[0, 10 * (1 + n)] for n in range(len(tasks))],
     }
     routes = [routing(list(np.random.default_rng(task).random((20, 6, len(tasks))))) for task in range(len(tasks))]
     pruned = {"after": 3, "experts": [0, 2], "success_before": [0.75] * 4, "stored_bytes_before": 3000000}
