@@ -53,10 +53,10 @@ def test_the_command_line_makes_the_settings() -> None:
     add_setting_arguments(parser, PretrainSettings(0, 7, 16))
     assert settings_of(parser.parse_args([]), PretrainSettings, held_out=1) == PretrainSettings(0, 7, 16, held_out=1)
     official = ["--schedule", "constant", "--padding", "counted", "--learning-rate", "1e-4", "--weight-decay", "0.1", "--clip", "100"]
-    official += ["--windows", "whole", "--state-noise", "0", "--state-dropout", "0", "--forget", "0"]
+    official += ["--windows", "whole", "--state-noise", "0", "--state-dropout", "0", "--forget", "0", "--average", "0"]
     assert settings_of(parser.parse_args(official), LearnSettings, views=2) == LearnSettings(
-        0, 7, 16, learning_rate=1e-4, weight_decay=0.1, clip=100.0, state_noise=0, state_dropout=0, forget=0, schedule="constant",
-        padding="counted", windows="whole", views=2,
+        0, 7, 16, learning_rate=1e-4, weight_decay=0.1, clip=100.0, state_noise=0, state_dropout=0, forget=0, average=0,
+        schedule="constant", padding="counted", windows="whole", views=2,
     )  # fmt: skip
 
 
