@@ -24,7 +24,7 @@ from dmpel_ros import qos
 from dmpel_ros.background import run_node
 from dmpel_ros.parameters import Parameter, declare, read
 from dmpel_ros.recording.bag import BagError, BagWriter
-from dmpel_ros.recording.topics import MARK, ROBOT, recorded, tick_topic
+from dmpel_ros.recording.topics import MARK, ROBOT, inputs, recorded, tick_topic
 
 PARAMETERS = (
     Parameter("folder", "recordings", "Folder for the recordings; a file is named by the time at which it began.", read_only=True),
@@ -51,6 +51,7 @@ class RecorderNode(Node):
         topics = recorded(robot, self._policy)
         kinds = {topic: each.kind for topic, each in topics.items()} | {MARK: String}
         self._writing = threading.Lock()
+        self._unheard = set(inputs(robot).values())
         self._bag: BagWriter | None = BagWriter(_new_file(Path(read(self, "folder"))), {**robot, "policy": self._policy}, kinds)
         self.path, self.counts = self._bag.path, self._bag.counts
         self._status = self.create_publisher(DiagnosticStatus, "~/status", qos.LATCHED)
@@ -77,7 +78,16 @@ class RecorderNode(Node):
             except BagError as error:
                 self._bag = None
                 self._tell(DiagnosticStatus.ERROR, f"recording has stopped: {error}")
+            else:
+                self._hear(topic)
         return self._bag is not None
+
+    def _hear(self, topic: str) -> None:
+        """Say once that every input arrives: what a policy sees before that cannot be computed again."""
+        if topic in self._unheard:
+            self._unheard.discard(topic)
+            if not self._unheard:
+                self._tell(DiagnosticStatus.OK, f"both cameras and the joints are being recorded into {self.path}")
 
     def _marking(self, mark: str) -> Callable[[Trigger.Request, Trigger.Response], Trigger.Response]:
         def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

@@ -94,6 +94,7 @@ class Scene:
         publishers = [self.policy._telemetry._trace, *self.robot._out.values()]
         wanted = [1, 2, 2, 2]  # the policy itself reads the inputs
         self.robot.wait(lambda: [publisher.get_subscription_count() for publisher in publishers] == wanted, "the recorder is not connected")
+        self.robot.wait(lambda: "are being recorded" in self.told.message, "the recorder does not hear every input")
         self.robot.frames_pass(3)  # what the policy has received before is not in the recording
 
 
