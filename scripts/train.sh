@@ -8,7 +8,7 @@ work=${1:-runs/train}
 demonstrations=${DEMONSTRATIONS:-50} pretrain_steps=${PRETRAIN_STEPS:-3000} learn_steps=${LEARN_STEPS:-1000}
 goal=libero_goal
 
-# Demonstrations and still pictures. A drawer has no still pictures: they are of things that are picked up.
+# Demonstrations and still pictures. The drawer is learned without: when the shipped library was made, only things that are picked up had them.
 dmpel collect --suite libero_spatial --tasks all --demonstrations 30 --output "$work/data" --seed 0
 dmpel collect --suite libero_object --tasks all --demonstrations 10 --output "$work/data" --seed 0
 dmpel collect --suite $goal --tasks 8,1,0,4 --demonstrations "$demonstrations" --output "$work/data" --seed 0

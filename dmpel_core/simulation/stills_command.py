@@ -2,7 +2,7 @@
 
 Each shows an arrangement of objects, varied up to --reach around the stored initial states, and a hand that may be anywhere, empty
 or with the object in it; beside it stands where its fingers would next close or open. For tasks that begin with picking an object up
-and putting it down. A file that is there is left alone.
+and putting it down, with a drawer or with a knob. A file that is there is left alone.
 """
 
 import argparse

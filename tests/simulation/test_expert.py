@@ -1,5 +1,7 @@
 """The expert: one real task, and its parts on scenes of a few boxes."""
 
+from itertools import groupby
+
 import mujoco
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from dmpel_core.simulation.expert.motion import Arm
 from dmpel_core.simulation.expert.perturbation import Perturbation
 from dmpel_core.simulation.expert.rotations import DOWN, about, down, half_turn, rotation_vector
 from dmpel_core.simulation.expert.scene import Scene
+from dmpel_core.simulation.expert.skills.drawers import find_drawer
 from dmpel_core.simulation.expert.skills.insert import find_chamber
 from dmpel_core.simulation.expert.skills.push import way_around
 from dmpel_core.simulation.expert.skills.swing import has_hinge
@@ -63,6 +66,32 @@ def test_book_leans_in_the_back_compartment_and_stays_there() -> None:
     assert found.phases is not None
     assert PHASES[found.phases[-1]] in ("release", "retreat")
     assert 15 < np.rad2deg(tilt) < 25
+
+
+def test_a_handle_that_is_missed_or_slips_is_gripped_again_and_only_there() -> None:
+    """A drift carries the hand aside, then the fingers let the handle go while it is pulled; the labels close only at the handle."""
+    left = {"grasp": 30, "open": 4}
+    with Environment(load_task("libero_goal", 0)) as environment:
+        handle = find_drawer(Scene(environment.model, environment.data), environment.task.goal[0][1])
+        grip = handle.grip(Scene(environment.model, environment.data))
+
+        def disturb(action: np.ndarray, phase: str) -> np.ndarray:
+            if left.get(phase, 0) == 0:
+                return action
+            left[phase] -= 1
+            return action + [0.5, 0, 0, 0, 0, 0, 0] if phase == "grasp" else np.append(action[:6], -1.0)
+
+        found = record_episode(environment, environment.task.initial_states[0], attempt=0, disturb=disturb, longest=400)
+        assert environment.success()
+    assert found.phases is not None
+    named = [PHASES[number] for number in found.phases]
+    assert [phase for phase, _ in groupby(named)][:7] == ["reach", "grasp", "open", "release", "reach", "grasp", "open"]
+    closes = np.flatnonzero(np.diff(found.actions[:, 6]) > 0) + 1
+    assert len(closes) == 2
+    aside = (found.ee_pos - grip)[:, [0, 2]]  # the drawer comes along y
+    assert np.abs(aside[closes]).max() < 0.012
+    assert np.abs(aside[closes[0] - 40 : closes[0]]).max() > 0.03
+    assert abs(found.ee_pos[closes[0], 1] - grip[1]) < 0.012
 
 
 def test_mug_is_put_into_the_microwave_and_the_door_is_closed_behind_it() -> None:

@@ -41,22 +41,42 @@ def goals(environment: Environment, stills: Stills) -> np.ndarray:
     return np.array(found)
 
 
+def turns(environment: Environment) -> list[tuple[float, np.ndarray]]:
+    """Return where the expert closes (1) and opens (-1) its fingers from the arrangement at hand, and where it ends (0), each (3,) [m]."""
+    environment.reset(environment.state())
+    site, fingers, found = environment.data.site("gripper0_grip_site"), -1.0, []
+    for action in expert_actions(environment):
+        if action[6] != fingers:
+            fingers = action[6]
+            found.append((fingers, site.xpos.copy()))
+        environment.step(action)
+    return [*found, (0.0, site.xpos.copy())]
+
+
 def test_waypoints_lead_where_the_expert_closes_and_opens(bowl_on_plate: Environment, taken: Stills) -> None:
     empty = np.ptp(taken.gripper, axis=1) > 0.02
     where = goals(bowl_on_plate, taken)
     closes, opens = where[empty], where[~empty]
     assert len(closes) >= 5
     assert len(opens) >= 3
-    bowl_on_plate.reset(bowl_on_plate.state())
-    site, fingers, turns = bowl_on_plate.data.site("gripper0_grip_site"), -1.0, []
-    for action in expert_actions(bowl_on_plate):
-        if action[6] != fingers:
-            fingers = action[6]
-            turns.append(site.xpos.copy())
-        bowl_on_plate.step(action)
-    assert len(turns) == 2
-    assert np.linalg.norm(closes - turns[0], axis=1).max() < 0.012
-    assert np.linalg.norm(opens - turns[1], axis=1).max() < 0.03
+    (_, closed), (_, opened), _ = turns(bowl_on_plate)
+    assert np.linalg.norm(closes - closed, axis=1).max() < 0.012
+    assert np.linalg.norm(opens - opened, axis=1).max() < 0.03
+
+
+@pytest.mark.parametrize(("task", "wanted"), [(0, [1, 0]), (3, [1, -1, 1, -1]), (7, [1])])
+def test_waypoints_lead_through_drawers_and_to_knobs(task: int, wanted: list[int]) -> None:
+    """Every picture's goal is where the expert next closes or opens its fingers or ends, and each of these has pictures."""
+    with Environment(load_task("libero_goal", task)) as environment:
+        stills = make_stills(environment, replace(SETTINGS, each=16), nothing)
+        left, where = environment.state(), goals(environment, stills)
+        found = turns(environment)[: len(wanted)]
+        assert [fingers for fingers, _ in found] == wanted
+        nearest = np.array([np.linalg.norm(where - place, axis=1) for _, place in found])
+        assert nearest.min(axis=0).max() < 0.03
+        assert set(nearest.argmin(axis=0)) == set(range(len(wanted)))
+        environment.reset(left)
+        assert not environment.success()
 
 
 def test_hands_are_in_many_places(taken: Stills) -> None:
@@ -93,10 +113,10 @@ def test_demonstrations_are_not_taken_for_still_pictures(tmp_path: Path) -> None
         read_stills(tmp_path / "demo.hdf5")
 
 
-def test_a_task_without_something_to_pick_up_is_refused() -> None:
+def test_a_task_that_only_pushes_is_refused() -> None:
     with (
-        Environment(load_task("libero_goal", 7), render=False) as environment,
-        pytest.raises(DmpelError, match="does not begin with picking an object up"),
+        Environment(load_task("libero_goal", 5), render=False) as environment,
+        pytest.raises(DmpelError, match=r"does not begin with picking an object up.* with a drawer or with a knob"),
     ):
         make_stills(environment, SETTINGS, nothing)
 

@@ -8,8 +8,9 @@ import numpy as np
 from dmpel_core.simulation.expert.motion import Actions, Arm
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.expert.skills.doors import open_door
-from dmpel_core.simulation.expert.skills.drawers import WIDE_OPEN, close_drawer, find_drawer, open_drawer
+from dmpel_core.simulation.expert.skills.drawers import close_drawer, open_drawer
 from dmpel_core.simulation.expert.skills.insert import insert
+from dmpel_core.simulation.expert.skills.into_drawer import put_into_drawer
 from dmpel_core.simulation.expert.skills.lean import lean
 from dmpel_core.simulation.expert.skills.pick_place import Spot, pick, place
 from dmpel_core.simulation.expert.skills.push import push
@@ -20,12 +21,6 @@ from dmpel_core.simulation.expert.spots import Predicate, spot_for
 from dmpel_core.simulation.expert.stuck import StuckError
 
 _ORDER = {"turnon": 0, "open": 0, "on": 1, "in": 1, "lift": 1, "close": 2}
-_DRAWER_SHIFTS = (0.020, 0.025, 0.016, 0.030)
-"""Lower drawers come out from under the ones above: aim this far outwards of the middle [m]."""
-_PULLED_TOP, _PULLED_LOWER = 0.13, 0.15
-"""How far a drawer is pulled for something to go in [m]: no further than needed at the top, where it is in the hand's way."""
-_BESIDE = 0.18
-"""An object that is nearer than this to the middle of an open drawer, sideways, may hit it [m]."""
 _IN_REGION = 0.75
 """Share of a region's half size within which an object is put: the rest is for what the hand misses by."""
 
@@ -106,32 +101,8 @@ class Expert:
         if target.endswith("_heating_region"):
             return insert(self._arm, self._scene, name, target, attempt=self._attempt)
         if "cabinet" in owner:
-            return self._put_into_drawer(name, target)
+            return put_into_drawer(self._arm, self._scene, name, target, attempt=self._attempt)
         raise StuckError(f"no skill puts {name} into {target}")
-
-    def _put_into_drawer(self, name: str, region: str) -> Actions:
-        arm, scene, drawer = self._arm, self._scene, find_drawer(self._scene, region)
-        lower_drawer = "_top_" not in region
-        if abs(scene.joint_position(drawer.joint)) < WIDE_OPEN:
-            yield from open_drawer(arm, scene, region, attempt=self._attempt, distance=_PULLED_LOWER if lower_drawer else _PULLED_TOP)
-
-        def prefer(_centre: np.ndarray, yaw: float) -> float:
-            side = np.array([-np.sin(yaw), np.cos(yaw)])  # keep the hand's long side parallel to the cabinet's front
-            return 3.0 * abs(float(side @ drawer.out[:2]))
-
-        yield from pick(arm, scene, name, choice=self._attempt, prefer=prefer if lower_drawer else None)
-        centre = scene.site_position(region)
-        yield from self._come_from_under(name, centre, drawer.out[:2])
-        shift = drawer.out[:2] * (_DRAWER_SHIFTS[self._attempt % 4] if lower_drawer else 0.0)
-        yield from place(arm, scene, name, Spot(centre[:2] + shift, centre[2] - 0.03, drop=0.03))
-
-    def _come_from_under(self, name: str, centre: np.ndarray, out: np.ndarray) -> Actions:
-        """Move a lifted object sideways from an open drawer above it, which it would hit on its way up; `centre` (3,), `out` (2,)."""
-        across = np.array([-out[1], out[0]])
-        aside = float((self._scene.position(name) - centre)[:2] @ across)
-        if self._scene.position(name)[2] < centre[2] and abs(aside) < _BESIDE:
-            step = (np.copysign(_BESIDE, aside) - aside) * across
-            yield from self._arm.move(self._arm.position + np.append(step, 0.0), within=0.015, within_angle=0.3, ticks=40, speed=0.6)
 
     def _pick_and_place(self, name: str, spot: Spot) -> Actions:
         yield from pick(self._arm, self._scene, name, choice=self._attempt, spot=None if spot.walled else spot)

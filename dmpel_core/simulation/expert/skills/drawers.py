@@ -11,6 +11,14 @@ from dmpel_core.simulation.expert.stuck import StuckError
 
 WIDE_OPEN = 0.10
 """A drawer pulled out this far takes an object [m]."""
+PULLED = 0.155
+"""How far a drawer is pulled where it is only to be open [m]."""
+_TRIES, _APPROACHES = 3, 8
+"""How often the fingers close before it counts that they have missed the handle, and how often they come near for that."""
+_NEAR, _ASTRAY, _ARRIVED = 0.04, 0.02, 0.012
+"""Nearer to the handle than the first and farther beside its way than the second, the hand goes back; within the third it closes [m]."""
+_OPEN_ENOUGH, _IN_FRONT = 0.06, 0.14
+"""Fingers nearer to each other than the first are closed; a hand nearer to the handle than the second goes straight back [m]."""
 _GRASP_TILTS = (75, 90)
 _PUSH_TILTS = (45, 55, 35, 65)
 """How far the hand is tipped from looking down towards the cabinet [deg]; attempts go through them."""
@@ -23,12 +31,25 @@ class Drawer:
     Attributes:
         joint: The slide that it moves on.
         out: Direction in which it opens, unit (3,).
+        towards: Sign of the slide's position when it is open.
         handle: The geom of the handle.
+        thickness: Of the handle, from below to above [m].
     """
 
     joint: int
     out: np.ndarray
+    towards: float
     handle: int
+    thickness: float
+
+    def grip(self, scene: Scene) -> np.ndarray:
+        """Return where the fingers close on the handle, (3,) [m]."""
+        place: np.ndarray = scene.data.geom_xpos[self.handle] + self.out * 0.002
+        return place
+
+    def gripping(self, attempt: int = 0) -> np.ndarray:
+        """Return how the hand is turned then, (3, 3)."""
+        return facing(self.out, _GRASP_TILTS[(attempt // 4) % 2], across=False)
 
 
 def find_drawer(scene: Scene, region: str) -> Drawer:
@@ -37,27 +58,31 @@ def find_drawer(scene: Scene, region: str) -> Drawer:
     body = int(scene.model.jnt_bodyid[joint])
     axis = scene.data.xmat[body].reshape(3, 3) @ scene.model.jnt_axis[joint]
     low, high = scene.model.jnt_range[joint]
-    out = -axis if abs(low) > abs(high) else axis
+    towards = -1.0 if abs(low) > abs(high) else 1.0
+    out = towards * axis
     handle = max(scene.geoms_of_body(body), key=lambda geom: float(scene.data.geom_xpos[geom] @ out))
-    return Drawer(joint, out, handle)
+    return Drawer(joint, out, towards, handle, thickness=float(np.ptp(scene.geom_cloud([handle])[:, 2])))
 
 
-def open_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0, distance: float = 0.155) -> Actions:
+def open_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0, distance: float = PULLED) -> Actions:
     """Grip the handle, pull the drawer out by `distance` [m] and leave it.
 
+    Fingers that closed on something else, or that the handle has slipped out of, let go and try again: so demonstrations show what to
+    do with a drawer that does not come.
+
     Raises:
-        StuckError: The handle slipped out of the fingers.
+        StuckError: The drawer is not open after the last try.
     """
     drawer = find_drawer(scene, region)
-    rotation = facing(drawer.out, _GRASP_TILTS[(attempt // 4) % 2], across=False)
-    handle = scene.data.geom_xpos[drawer.handle].copy()
-    yield from _grip_handle(arm, scene, drawer, handle, rotation)
-    arm.phase = "open"
-    pulled = lambda: abs(scene.joint_position(drawer.joint)) > distance  # noqa: E731
-    yield from arm.move(arm.position + drawer.out * 0.20, rotation, within=0.01, within_angle=9.0, ticks=90, speed=0.7, until=pulled)
-    moved = abs(scene.joint_position(drawer.joint))
-    if moved < WIDE_OPEN:
-        raise StuckError(f"the drawer of {region} moved {moved:.3f} m, less than {WIDE_OPEN} m: the handle slipped")
+    rotation = drawer.gripping(attempt)
+    for _ in range(_TRIES):
+        yield from _grip_handle(arm, scene, drawer, rotation)
+        if _grips(arm, drawer):
+            yield from _pull(arm, scene, drawer, rotation, distance)
+        if _pulled(scene, drawer) > WIDE_OPEN:
+            break
+    if _pulled(scene, drawer) < WIDE_OPEN:
+        raise StuckError(f"the drawer of {region} moved {_pulled(scene, drawer):.3f} m, less than {WIDE_OPEN} m: the handle slipped")
     arm.phase = "release"
     yield from arm.hold(4, OPEN)
     arm.phase = "retreat"
@@ -66,15 +91,49 @@ def open_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0, distan
     yield from arm.move(above, down(), within=0.03, within_angle=0.3)
 
 
-def _grip_handle(arm: Arm, scene: Scene, drawer: Drawer, handle: np.ndarray, rotation: np.ndarray) -> Actions:
-    before = handle - rotation[:, 2] * 0.10
+def _pulled(scene: Scene, drawer: Drawer) -> float:
+    """Return how far a drawer is open [m]."""
+    return abs(scene.joint_position(drawer.joint))
+
+
+def _grips(arm: Arm, drawer: Drawer) -> bool:
+    """Say whether the fingers are about as far apart as the handle is thick: else they hold nothing, or the front beside it."""
+    return drawer.thickness / 2 < arm.opening < 2 * drawer.thickness
+
+
+def _grip_handle(arm: Arm, scene: Scene, drawer: Drawer, rotation: np.ndarray) -> Actions:
+    grip = drawer.grip(scene)
+    before = grip - rotation[:, 2] * 0.10
+    if arm.opening < _OPEN_ENOUGH:
+        arm.phase = "release"
+        yield from arm.hold(4, OPEN)
     arm.phase, arm.gripper = "reach", OPEN
-    yield from arm.raise_to(max(arm.position[2], scene.table_height + 0.25))
-    yield from arm.move(before + drawer.out * 0.05 + [0, 0, 0.06], rotation, within=0.02, within_angle=0.12, ticks=120)
+    if np.linalg.norm(arm.position - grip) > _IN_FRONT:
+        yield from arm.raise_to(max(arm.position[2], scene.table_height + 0.25))
+        yield from arm.move(before + drawer.out * 0.05 + [0, 0, 0.06], rotation, within=0.02, within_angle=0.12, ticks=120)
     yield from arm.move(before, rotation, within=0.008, within_angle=0.08, ticks=60, speed=0.6)
     arm.phase = "grasp"
-    yield from arm.move(handle + drawer.out * 0.002, rotation, within_angle=0.08, ticks=50, speed=0.35)
-    yield from arm.hold(8, CLOSE)
+    for _ in range(_APPROACHES):
+        if _strays(arm, grip, rotation):
+            yield from arm.move(before, rotation, within=0.02, within_angle=0.2, ticks=40, speed=0.6)
+        yield from arm.move(grip, rotation, within_angle=0.08, ticks=50, speed=0.35, until=lambda: _strays(arm, grip, rotation))
+        if np.linalg.norm(arm.position - grip) < _ARRIVED:
+            yield from arm.hold(8, CLOSE)
+            return
+
+
+def _strays(arm: Arm, grip: np.ndarray, rotation: np.ndarray) -> bool:
+    """Say whether the hand would miss the handle: it is near and beside its straight way, or its fingers have closed too early."""
+    x, y, z = (arm.position - grip) @ rotation
+    return bool(z > -_NEAR and (np.hypot(x, y) > _ASTRAY or arm.opening < _OPEN_ENOUGH))
+
+
+def _pull(arm: Arm, scene: Scene, drawer: Drawer, rotation: np.ndarray, distance: float) -> Actions:
+    def ended() -> bool:
+        return _pulled(scene, drawer) > distance or not _grips(arm, drawer)
+
+    arm.phase = "open"
+    yield from arm.move(arm.position + drawer.out * 0.20, rotation, within=0.01, within_angle=9.0, ticks=90, speed=0.7, until=ended)
 
 
 def close_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0) -> Actions:

@@ -33,6 +33,16 @@ class Knob:
     ends: tuple[float, float]
     top: float
 
+    @property
+    def yaw(self) -> float:
+        """How far the hand is turned about the vertical to close its fingers across the lever [rad]."""
+        return half_turn(np.arctan2(self.lever[1], self.lever[0]))
+
+    def grip(self, depth: float = _TWIST_DEPTHS[0]) -> np.ndarray:
+        """Return where the fingers close on the lever, (3,) [m], so far below its upper edge [m]."""
+        middle = self.anchor + self.lever * sum(self.ends) / 4
+        return np.array([middle[0], middle[1], self.top - depth])
+
 
 def find_knob(scene: Scene, stove: str) -> Knob:
     """Find the knob of a stove and the way its lever points, from the shape of its upper part."""
@@ -63,9 +73,7 @@ def turn_on(arm: Arm, scene: Scene, stove: str, *, attempt: int = 0) -> Actions:
 
 
 def _twist(arm: Arm, scene: Scene, knob: Knob, depth: float) -> Actions:
-    yaw = half_turn(np.arctan2(knob.lever[1], knob.lever[0]))  # the fingers close across the lever
-    middle = knob.anchor + knob.lever * sum(knob.ends) / 4
-    grip = np.array([middle[0], middle[1], knob.top - depth])
+    yaw, grip = knob.yaw, knob.grip(depth)
     arm.phase, arm.gripper, arm.rotation_goal = "reach", OPEN, down(yaw)
     yield from arm.raise_to(max(arm.position[2], scene.table_height + 0.22))
     yield from arm.move(np.array([*grip[:2], knob.top + 0.08]), within=0.015, within_angle=0.1, ticks=90)
