@@ -42,7 +42,7 @@ def solve(environment: Any, state: np.ndarray) -> Row:
     began, reasons = time.process_time(), []
     for way in range(WAYS):
         try:
-            shown = record_episode(environment, state, attempt=way, disturb=lambda action, _: action, longest=LONGEST)
+            shown = record_episode(environment, state, attempt=way, disturb=lambda action, *_: action, longest=LONGEST)
         except StuckError as error:
             reasons.append(str(error))
             continue

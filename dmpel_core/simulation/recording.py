@@ -19,8 +19,8 @@ _MOST_SETTLE_TICKS, _AT_REST = 40, 0.05
 _RELEASE_TICKS, _OPENED = 5, 0.005
 _HOLDING = frozenset({"grasp", "lift", "transport", "place", "push"})
 
-Disturb = Callable[[np.ndarray, str], np.ndarray]
-"""Turns the clean action (7,) in a phase into the one to execute."""
+Disturb = Callable[[np.ndarray, str, np.ndarray], np.ndarray]
+"""Turns the clean action (7,), in a phase and for a hand that shall point some way (3,), into the one to execute."""
 Lead = Callable[[Environment], None]
 """Brings a scene to where the expert shall take over."""
 
@@ -74,7 +74,7 @@ def record_episode(
         action = expert.act()
         if action is None or len(ticks) >= longest:
             raise StuckError(f"{environment.task.instruction!r} is not solved after {len(ticks)} ticks")
-        executed = disturb(action, expert.phase)
+        executed = disturb(action, expert.phase, expert.pointing)
         ticks.append({**_felt(environment), "actions": action, "executed_actions": executed})
         phases.append(expert.phase)
         moments.append(environment.moment())

@@ -11,7 +11,7 @@ from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.expert import Expert, StuckError
 from dmpel_core.simulation.expert.grasps import Carry, Grasp, plan_grasps
 from dmpel_core.simulation.expert.motion import Arm
-from dmpel_core.simulation.expert.perturbation import Perturbation
+from dmpel_core.simulation.expert.perturbation import DOWNWARDS, Perturbation, across
 from dmpel_core.simulation.expert.rotations import DOWN, about, down, half_turn, rotation_vector
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.expert.skills.drawers import find_drawer
@@ -58,7 +58,7 @@ def test_bowl_is_put_on_the_plate_and_let_go(bowl_on_plate: Environment) -> None
 
 def test_book_leans_in_the_back_compartment_and_stays_there() -> None:
     with Environment(load_task("libero_10", 5)) as environment:
-        found = record_episode(environment, environment.task.initial_states[0], attempt=0, disturb=lambda action, _: action, longest=250)
+        found = record_episode(environment, environment.task.initial_states[0], attempt=0, disturb=lambda action, *_: action, longest=250)
         for _ in range(20):
             environment.step(np.append(np.zeros(6), -1.0))
         assert environment.success()
@@ -75,7 +75,7 @@ def test_a_handle_that_is_missed_or_slips_is_gripped_again_and_only_there() -> N
         handle = find_drawer(Scene(environment.model, environment.data), environment.task.goal[0][1])
         grip = handle.grip(Scene(environment.model, environment.data))
 
-        def disturb(action: np.ndarray, phase: str) -> np.ndarray:
+        def disturb(action: np.ndarray, phase: str, _: np.ndarray) -> np.ndarray:
             if left.get(phase, 0) == 0:
                 return action
             left[phase] -= 1
@@ -98,7 +98,7 @@ def test_mug_is_put_into_the_microwave_and_the_door_is_closed_behind_it() -> Non
     with Environment(load_task("libero_10", 9)) as environment:
         scene = Scene(environment.model, environment.data)
         beside = scene.position("porcelain_mug_1")[:2]
-        record_episode(environment, environment.task.initial_states[0], attempt=0, disturb=lambda action, _: action, longest=400)
+        record_episode(environment, environment.task.initial_states[0], attempt=0, disturb=lambda action, *_: action, longest=400)
         assert environment.success()
         assert environment.data.joint("microwave_1_microjoint").qpos[0] > -0.005
         assert scene.rotation("white_yellow_mug_1")[2, 2] > 0.99
@@ -128,7 +128,7 @@ def test_disturbed_episode_is_labelled_with_clean_actions_at_what_was_seen(bowl_
     seen: list[Observation] = []
     disturb = Perturbation(0.05, np.random.default_rng(2))
 
-    def remember(action: np.ndarray, phase: str) -> np.ndarray:
+    def remember(action: np.ndarray, phase: str, _: np.ndarray) -> np.ndarray:
         asked.append((action, bowl_on_plate.state()))
         seen.append(bowl_on_plate.observe())
         return disturb(action, phase)
@@ -152,7 +152,7 @@ def test_disturbed_episode_is_labelled_with_clean_actions_at_what_was_seen(bowl_
 def test_nothing_is_drawn_of_an_episode_that_fails(bowl_on_plate: Environment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bowl_on_plate, "pictures_of", lambda _: pytest.fail("a failed episode was drawn"))
     with pytest.raises(StuckError, match="not solved after 3 ticks"):
-        record_episode(bowl_on_plate, bowl_on_plate.task.initial_states[0], attempt=0, disturb=lambda action, _: action, longest=3)
+        record_episode(bowl_on_plate, bowl_on_plate.task.initial_states[0], attempt=0, disturb=lambda action, *_: action, longest=3)
 
 
 def test_moves_lead_back_from_wherever_the_hand_was_pushed() -> None:
@@ -295,11 +295,23 @@ def test_drifts_last_and_go_to_one_side() -> None:
     assert np.abs(turning[:, :2]).max() < 0.05
 
 
+def test_a_hand_that_faces_a_drawer_drifts_up_and_down_too() -> None:
+    still, facing_it = np.array([0.0, 0, 0, 0, 0, 0, -1]), np.array([0.0, -1, 0])
+    for angle in np.linspace(0, 2 * np.pi, 9):
+        np.testing.assert_allclose(across(DOWNWARDS, angle), [np.cos(angle), np.sin(angle), 0], atol=1e-12)
+        np.testing.assert_allclose([across(facing_it, angle) @ facing_it, np.linalg.norm(across(facing_it, angle))], [0, 1], atol=1e-9)
+    disturb = Perturbation(0.1, np.random.default_rng(3))
+    executed = np.array([disturb(still, "grasp", facing_it) for _ in range(600)])
+    smooth = np.abs([np.convolve(executed[:, axis], np.ones(8) / 8, "valid") for axis in range(3)]).max(axis=1)
+    assert smooth[1] < 0.1
+    assert min(smooth[0], smooth[2]) > 0.2
+
+
 def test_the_expert_opens_fingers_that_closed_on_nothing(bowl_on_plate: Environment) -> None:
     class Snap(Perturbation):
         snapped = 0
 
-        def __call__(self, action: np.ndarray, phase: str) -> np.ndarray:
+        def __call__(self, action: np.ndarray, phase: str, _: np.ndarray = DOWNWARDS) -> np.ndarray:
             self.snapped += phase == "grasp" and action[6] < 0
             return np.append(action[:6], 1.0) if 3 < self.snapped < 12 and action[6] < 0 else action
 
@@ -342,7 +354,7 @@ def test_late_fingers_obey_in_the_end_and_the_hand_slows_down() -> None:
 
 def test_the_expert_grasps_although_the_fingers_are_late(bowl_on_plate: Environment) -> None:
     class Late(Perturbation):
-        def __call__(self, action: np.ndarray, phase: str) -> np.ndarray:
+        def __call__(self, action: np.ndarray, phase: str, _: np.ndarray = DOWNWARDS) -> np.ndarray:
             self.held = self.held + 1 if action[6] > 0 else 0
             return action if self.held > 12 else np.append(action[:6], -1.0)
 

@@ -50,7 +50,7 @@ def test_the_expert_goes_on_from_where_the_policy_has_come(bowl_on_plate: Enviro
         left.append(environment.state())
 
     state = bowl_on_plate.task.initial_states[0]
-    found = record_episode(bowl_on_plate, state, attempt=0, disturb=lambda action, _: action, longest=250, lead=watched)
+    found = record_episode(bowl_on_plate, state, attempt=0, disturb=lambda action, *_: action, longest=250, lead=watched)
     assert bowl_on_plate.success()
     assert script.instruction == bowl_on_plate.task.instruction
     assert script.ticks >= 15

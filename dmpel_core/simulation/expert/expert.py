@@ -52,6 +52,11 @@ class Expert:
         """What the last action was for, one of `dmpel_core.skills.vocabulary.PHASES`."""
         return self._arm.phase
 
+    @property
+    def pointing(self) -> np.ndarray:
+        """The way that the hand shall point, unit (3,)."""
+        return self._arm.rotation_goal[:, 2]
+
     def act(self) -> np.ndarray | None:
         """Return the clean action for the current state, (7,) in [-1, 1]; None when there is nothing left to do.
 

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from dmpel_core.simulation.expert.rotations import about
+
+DOWNWARDS = np.array([0.0, 0.0, -1.0])
 _ROTATION_SHARE = 0.3
 _BURST_CHANCE = 0.02
 _BURST_TICKS = (3, 8)
@@ -25,6 +28,7 @@ _LATE_CHANCE, _LATE_TICKS, _SLOWING = 0.7, (2, 15), (0.3, 0.9)
 class Perturbation:
     """Noise that grows with the commanded speed, short pushes, long drifts to one side, fingers that close too early or obey late.
 
+    Sideways is across the way that the hand points: level for one that looks down, also up and down for one that faces a drawer.
     A drift goes on when the hand has come low, so demonstrations show a hand beside where it should grasp, and the way back; where
     the hand always was over its goal, a policy would learn that the goal is below the hand. While the fingers are late the hand
     goes on as before, ever slower. So demonstrations show a hand that rests where it should have closed, too low perhaps, with
@@ -48,11 +52,11 @@ class Perturbation:
         self._executed = np.zeros(7)
         self._late, self._slowing = 0, 0.0
 
-    def __call__(self, action: np.ndarray, phase: str) -> np.ndarray:
-        """Return the action (7,) to execute in place of the clean one."""
+    def __call__(self, action: np.ndarray, phase: str, pointing: np.ndarray = DOWNWARDS) -> np.ndarray:
+        """Return the action (7,) to execute in place of the clean one, for a hand that shall be pointing that way, unit (3,)."""
         if self._level <= 0:
             return action
-        self._executed = self._shaken(self._delayed(action), phase)
+        self._executed = self._shaken(self._delayed(action), phase, pointing)
         return np.append(self._executed[:6], self._snapped(self._executed[6], phase))
 
     def _snapped(self, gripper: float, phase: str) -> float:
@@ -77,11 +81,11 @@ class Perturbation:
         self._late -= 1
         return np.append(self._slowing * self._executed[:6], self._executed[6])
 
-    def _shaken(self, action: np.ndarray, phase: str) -> np.ndarray:
+    def _shaken(self, action: np.ndarray, phase: str, pointing: np.ndarray) -> np.ndarray:
         share = _STEADINESS.get(phase, 1.0)
         speed = float(np.linalg.norm(action[:3]))
         disturbed = action.copy()
-        disturbed[:6] += share * (self._noise(speed) + self._burst(speed)) + self._sideways(phase)
+        disturbed[:6] += share * (self._noise(speed) + self._burst(speed)) + self._sideways(phase, pointing)
         disturbed[:6] = np.clip(disturbed[:6], -1, 1)
         return disturbed
 
@@ -97,13 +101,13 @@ class Perturbation:
         self._ticks_left -= 1
         return self._push
 
-    def _sideways(self, phase: str) -> np.ndarray:
+    def _sideways(self, phase: str, pointing: np.ndarray) -> np.ndarray:
         if phase not in _DRIFT_CHANCE:
             self._drift_left = 0
         elif self._drift_left == 0 and self._rng.random() < _DRIFT_CHANCE[phase]:
             self._drift_left = int(self._rng.integers(*_DRIFT_TICKS))
             angle, strength = self._rng.uniform(0, 2 * np.pi), self._level * self._rng.uniform(*_DRIFT_STRENGTH)
-            self._drift = strength * np.array([np.cos(angle), np.sin(angle), 0, 0, 0, 0])
+            self._drift = np.append(strength * across(pointing, angle), np.zeros(3))
         if self._drift_left == 0:
             return np.zeros(6)
         self._drift_left -= 1
@@ -111,3 +115,11 @@ class Perturbation:
 
     def _vector(self, push: float, turn: float) -> np.ndarray:
         return np.concatenate([self._rng.normal(0, push, 3), self._rng.normal(0, turn, 3)])
+
+
+def across(pointing: np.ndarray, angle: float) -> np.ndarray:
+    """Return the unit vector (3,) across a direction (3,) that is at an angle [rad] about it; x at 0 and y at a quarter for downwards."""
+    level = np.array([np.cos(angle), np.sin(angle), 0.0])
+    axis = np.cross(DOWNWARDS, pointing)
+    sine = float(np.linalg.norm(axis))
+    return level if sine < 1e-9 else about(axis / sine, float(np.arctan2(sine, DOWNWARDS @ pointing))) @ level

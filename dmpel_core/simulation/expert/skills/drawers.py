@@ -15,8 +15,10 @@ PULLED = 0.155
 """How far a drawer is pulled where it is only to be open [m]."""
 _TRIES, _APPROACHES = 3, 8
 """How often the fingers close before it counts that they have missed the handle, and how often they come near for that."""
-_NEAR, _ASTRAY, _ARRIVED = 0.04, 0.02, 0.012
-"""Nearer to the handle than the first and farther beside its way than the second, the hand goes back; within the third it closes [m]."""
+_NEAR, _ARRIVED = 0.04, 0.012
+"""A hand nearer to the handle than the first without getting there goes back; within the second the fingers close [m]."""
+_ACROSS, _ALONG = 0.012, 0.03
+"""Farther beside its way the hand would miss the handle: across it, where fingers meet the handles above and below, and along it [m]."""
 _OPEN_ENOUGH, _IN_FRONT = 0.06, 0.14
 """Fingers nearer to each other than the first are closed; a hand nearer to the handle than the second goes straight back [m]."""
 _GRASP_TILTS = (75, 90)
@@ -114,18 +116,22 @@ def _grip_handle(arm: Arm, scene: Scene, drawer: Drawer, rotation: np.ndarray) -
     yield from arm.move(before, rotation, within=0.008, within_angle=0.08, ticks=60, speed=0.6)
     arm.phase = "grasp"
     for _ in range(_APPROACHES):
-        if _strays(arm, grip, rotation):
-            yield from arm.move(before, rotation, within=0.02, within_angle=0.2, ticks=40, speed=0.6)
-        yield from arm.move(grip, rotation, within_angle=0.08, ticks=50, speed=0.35, until=lambda: _strays(arm, grip, rotation))
+        yield from arm.move(grip, rotation, within_angle=0.08, ticks=50, speed=0.35, until=lambda: _misses(arm, grip, rotation))
         if np.linalg.norm(arm.position - grip) < _ARRIVED:
             yield from arm.hold(8, CLOSE)
             return
+        if _is_near(arm, grip, rotation):
+            yield from arm.move(before, rotation, within=0.02, within_angle=0.2, ticks=40, speed=0.6)
 
 
-def _strays(arm: Arm, grip: np.ndarray, rotation: np.ndarray) -> bool:
-    """Say whether the hand would miss the handle: it is near and beside its straight way, or its fingers have closed too early."""
-    x, y, z = (arm.position - grip) @ rotation
-    return bool(z > -_NEAR and (np.hypot(x, y) > _ASTRAY or arm.opening < _OPEN_ENOUGH))
+def _is_near(arm: Arm, grip: np.ndarray, rotation: np.ndarray) -> bool:
+    return bool((arm.position - grip) @ rotation[:, 2] > -_NEAR)
+
+
+def _misses(arm: Arm, grip: np.ndarray, rotation: np.ndarray) -> bool:
+    """Say whether a hand that is near is beside its straight way to the handle, or has closed its fingers too early."""
+    across, along = np.abs((arm.position - grip) @ rotation[:, :2])
+    return _is_near(arm, grip, rotation) and bool(across > _ACROSS or along > _ALONG or arm.opening < _OPEN_ENOUGH)
 
 
 def _pull(arm: Arm, scene: Scene, drawer: Drawer, rotation: np.ndarray, distance: float) -> Actions:
