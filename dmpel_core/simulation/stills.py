@@ -115,7 +115,7 @@ def _kinds_into_drawer(
     _, name, region = predicate
     scene = Scene(environment.model, environment.data)
     drawer = find_drawer(scene, region)
-    opening, pulled = [], abs(scene.joint_position(drawer.joint))
+    opening, pulled = [], drawer.pulled(scene)
     if pulled < WIDE_OPEN:
         opening = kinds_of_pulling(environment, posing, drawer, pull_for(region), start)
         pulled = pull_for(region) + float(rng.uniform(-_PULLED_ERROR, _PULLED_ERROR))

@@ -11,8 +11,8 @@ from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.expert import Expert, StuckError
 from dmpel_core.simulation.expert.grasps import Carry, Grasp, plan_grasps
 from dmpel_core.simulation.expert.motion import Arm
-from dmpel_core.simulation.expert.perturbation import DOWNWARDS, Perturbation, across
-from dmpel_core.simulation.expert.rotations import DOWN, about, down, half_turn, rotation_vector
+from dmpel_core.simulation.expert.perturbation import Perturbation
+from dmpel_core.simulation.expert.rotations import DOWN, DOWNWARDS, about, across, down, half_turn, rotation_vector
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.expert.skills.drawers import find_drawer
 from dmpel_core.simulation.expert.skills.insert import find_chamber

@@ -29,6 +29,8 @@ _METRES_PER_RADIAN, _PROGRESS, _STALLED_NEAR, _STALLED_ANYWHERE = 0.05, 0.0003, 
 Far from the goal more ticks must pass, since a disturbance may have pushed the hand away for a while.
 """
 _FINGERS = ("gripper0_finger_joint1", "gripper0_finger_joint2")
+_OPEN_ENOUGH = 0.06
+"""Fingers that are nearer to each other than this are closed [m]."""
 _MOVED, _LATEST = 0.002, 20
 """Fingers have obeyed when their opening has changed by this [m]; those that did not within so many ticks are where they shall be."""
 
@@ -54,6 +56,11 @@ class Arm:
         """The distance between the fingers [m]."""
         first, second = (self._data.joint(name).qpos[0] for name in _FINGERS)
         return float(first - second)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the fingers are too near to each other to go around something."""
+        return self.opening < _OPEN_ENOUGH
 
     @property
     def holding(self) -> bool:

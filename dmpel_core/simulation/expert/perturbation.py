@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from dmpel_core.simulation.expert.rotations import about
+from dmpel_core.simulation.expert.rotations import DOWNWARDS, across
 
-DOWNWARDS = np.array([0.0, 0.0, -1.0])
 _ROTATION_SHARE = 0.3
 _BURST_CHANCE = 0.02
 _BURST_TICKS = (3, 8)
@@ -115,11 +114,3 @@ class Perturbation:
 
     def _vector(self, push: float, turn: float) -> np.ndarray:
         return np.concatenate([self._rng.normal(0, push, 3), self._rng.normal(0, turn, 3)])
-
-
-def across(pointing: np.ndarray, angle: float) -> np.ndarray:
-    """Return the unit vector (3,) across a direction (3,) that is at an angle [rad] about it; x at 0 and y at a quarter for downwards."""
-    level = np.array([np.cos(angle), np.sin(angle), 0.0])
-    axis = np.cross(DOWNWARDS, pointing)
-    sine = float(np.linalg.norm(axis))
-    return level if sine < 1e-9 else about(axis / sine, float(np.arctan2(sine, DOWNWARDS @ pointing))) @ level

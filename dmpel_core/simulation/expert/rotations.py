@@ -3,6 +3,7 @@
 import mujoco
 import numpy as np
 
+DOWNWARDS = np.array([0.0, 0.0, -1.0])
 DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 """Hand looking straight down: the fingers close along its x axis (world y), it approaches along its z axis (world -z)."""
 
@@ -37,5 +38,13 @@ def facing(out: np.ndarray, tilt: float, *, across: bool) -> np.ndarray:
     """Return the hand tipped by `tilt` [deg] from looking down to looking against `out`, its fingers closing along or across it."""
     quarter = 0.0 if across else np.pi / 2
     yaw = half_turn(np.arctan2(out[1], out[0]) - quarter)
-    axis = np.cross([0.0, 0.0, -1.0], -out)
+    axis = np.cross(DOWNWARDS, -out)
     return about(axis / np.linalg.norm(axis), np.deg2rad(tilt)) @ down(yaw)
+
+
+def across(pointing: np.ndarray, angle: float) -> np.ndarray:
+    """Return the unit vector (3,) across a direction (3,) that is at an angle [rad] about it; x at 0 and y at a quarter for downwards."""
+    level = np.array([np.cos(angle), np.sin(angle), 0.0])
+    axis = np.cross(DOWNWARDS, pointing)
+    sine = float(np.linalg.norm(axis))
+    return level if sine < 1e-9 else about(axis / sine, float(np.arctan2(sine, DOWNWARDS @ pointing))) @ level

@@ -19,8 +19,8 @@ _NEAR, _ARRIVED = 0.04, 0.012
 """A hand nearer to the handle than the first without getting there goes back; within the second the fingers close [m]."""
 _ACROSS, _ALONG = 0.012, 0.03
 """Farther beside its way the hand would miss the handle: across it, where fingers meet the handles above and below, and along it [m]."""
-_OPEN_ENOUGH, _IN_FRONT = 0.06, 0.14
-"""Fingers nearer to each other than the first are closed; a hand nearer to the handle than the second goes straight back [m]."""
+_IN_FRONT = 0.14
+"""A hand nearer to the handle than this goes straight back from it [m]."""
 _GRASP_TILTS = (75, 90)
 _PUSH_TILTS = (45, 55, 35, 65)
 """How far the hand is tipped from looking down towards the cabinet [deg]; attempts go through them."""
@@ -43,6 +43,10 @@ class Drawer:
     towards: float
     handle: int
     thickness: float
+
+    def pulled(self, scene: Scene) -> float:
+        """Return how far the drawer is open [m]."""
+        return abs(scene.joint_position(self.joint))
 
     def grip(self, scene: Scene) -> np.ndarray:
         """Return where the fingers close on the handle, (3,) [m]."""
@@ -81,21 +85,16 @@ def open_drawer(arm: Arm, scene: Scene, region: str, *, attempt: int = 0, distan
         yield from _grip_handle(arm, scene, drawer, rotation)
         if _grips(arm, drawer):
             yield from _pull(arm, scene, drawer, rotation, distance)
-        if _pulled(scene, drawer) > WIDE_OPEN:
+        if drawer.pulled(scene) > WIDE_OPEN:
             break
-    if _pulled(scene, drawer) < WIDE_OPEN:
-        raise StuckError(f"the drawer of {region} moved {_pulled(scene, drawer):.3f} m, less than {WIDE_OPEN} m: the handle slipped")
+    else:
+        raise StuckError(f"the drawer of {region} moved {drawer.pulled(scene):.3f} m, less than {WIDE_OPEN} m: the handle slipped")
     arm.phase = "release"
     yield from arm.hold(4, OPEN)
     arm.phase = "retreat"
     yield from arm.move(arm.position - rotation[:, 2] * 0.08 + drawer.out * 0.02, rotation, within=0.02, within_angle=9.0, ticks=40)
     above = np.array([*arm.position[:2], scene.table_height + 0.30])
     yield from arm.move(above, down(), within=0.03, within_angle=0.3)
-
-
-def _pulled(scene: Scene, drawer: Drawer) -> float:
-    """Return how far a drawer is open [m]."""
-    return abs(scene.joint_position(drawer.joint))
 
 
 def _grips(arm: Arm, drawer: Drawer) -> bool:
@@ -106,7 +105,7 @@ def _grips(arm: Arm, drawer: Drawer) -> bool:
 def _grip_handle(arm: Arm, scene: Scene, drawer: Drawer, rotation: np.ndarray) -> Actions:
     grip = drawer.grip(scene)
     before = grip - rotation[:, 2] * 0.10
-    if arm.opening < _OPEN_ENOUGH:
+    if arm.closed:
         arm.phase = "release"
         yield from arm.hold(4, OPEN)
     arm.phase, arm.gripper = "reach", OPEN
@@ -131,12 +130,12 @@ def _is_near(arm: Arm, grip: np.ndarray, rotation: np.ndarray) -> bool:
 def _misses(arm: Arm, grip: np.ndarray, rotation: np.ndarray) -> bool:
     """Say whether a hand that is near is beside its straight way to the handle, or has closed its fingers too early."""
     across, along = np.abs((arm.position - grip) @ rotation[:, :2])
-    return _is_near(arm, grip, rotation) and bool(across > _ACROSS or along > _ALONG or arm.opening < _OPEN_ENOUGH)
+    return _is_near(arm, grip, rotation) and bool(across > _ACROSS or along > _ALONG or arm.closed)
 
 
 def _pull(arm: Arm, scene: Scene, drawer: Drawer, rotation: np.ndarray, distance: float) -> Actions:
     def ended() -> bool:
-        return _pulled(scene, drawer) > distance or not _grips(arm, drawer)
+        return drawer.pulled(scene) > distance or not _grips(arm, drawer)
 
     arm.phase = "open"
     yield from arm.move(arm.position + drawer.out * 0.20, rotation, within=0.01, within_angle=9.0, ticks=90, speed=0.7, until=ended)

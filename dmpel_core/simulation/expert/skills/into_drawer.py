@@ -25,7 +25,7 @@ def put_into_drawer(arm: Arm, scene: Scene, name: str, region: str, *, attempt: 
         StuckError: The handle or the object slipped out of the fingers.
     """
     drawer = find_drawer(scene, region)
-    if abs(scene.joint_position(drawer.joint)) < WIDE_OPEN:
+    if drawer.pulled(scene) < WIDE_OPEN:
         yield from open_drawer(arm, scene, region, attempt=attempt, distance=pull_for(region))
     yield from pick(arm, scene, name, choice=attempt, prefer=preference(drawer, region))
     yield from _come_from_under(arm, scene, name, scene.site_position(region), drawer.out[:2])

@@ -13,7 +13,7 @@ _CARRY_CLEARANCE = 0.035
 _REACH_CLEARANCE = 0.05
 _OVER = 0.015
 """How far beside the grasp the hand may be when it goes straight down [m]."""
-_ASTRAY, _OPEN_ENOUGH = 0.013, 0.06
+_ASTRAY = 0.013
 _TRIES, _DESCENTS = 3, 5
 
 
@@ -103,18 +103,15 @@ def _descend(arm: Arm, grip: np.ndarray, rotation: np.ndarray) -> Actions:
     def astray() -> bool:
         return bool(np.linalg.norm((arm.position - grip)[:2]) > _ASTRAY)
 
-    def closed() -> bool:
-        return arm.opening < _OPEN_ENOUGH
-
     arm.phase, arm.rotation_goal = "grasp", rotation
     for _ in range(_DESCENTS):
-        if closed():
-            yield from arm.wait(until=lambda: arm.holding or not closed())
+        if arm.closed:
+            yield from arm.wait(until=lambda: arm.holding or not arm.closed)
             if arm.holding:
                 return
-        yield from arm.move(grip + [0, 0, 0.03], rotation, speed=0.7, until=closed)
-        yield from arm.move(grip, rotation, within=0.004, ticks=40, speed=0.4, until=lambda: astray() or closed())
-        if not (astray() or closed()):
+        yield from arm.move(grip + [0, 0, 0.03], rotation, speed=0.7, until=lambda: arm.closed)
+        yield from arm.move(grip, rotation, within=0.004, ticks=40, speed=0.4, until=lambda: astray() or arm.closed)
+        if not (astray() or arm.closed):
             return
         if astray():
             yield from arm.raise_to(grip[2] + _REACH_CLEARANCE, within=0.01, ticks=20)
