@@ -118,6 +118,7 @@ setuptools.setup(
             "diff = dmpel_core.admission.diff",
             "coverage = dmpel_core.admission.coverage",
             "prune = dmpel_core.admission.prune",
+            "thin = dmpel_core.experts.thin",
             "annotate = dmpel_core.skills.command",
             "alarm = dmpel_core.skills.alarm_command",
             "heads = dmpel_core.training.heads",

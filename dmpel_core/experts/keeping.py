@@ -1,14 +1,17 @@
-"""What is written to a library beside learning: fewer experts, and what a generation tells beside acting. Part of `library`."""
+"""What is written to a library beside learning: fewer experts, less memory, what a generation tells beside acting. Part of `library`."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from dmpel_core.experts.library import Library, _checked, _commit, _kept, _manifest, bare, generations, read_library
-from dmpel_core.experts.manifest import slug, to_text
-from dmpel_core.experts.storage import write_file, writing
+from dmpel_core.experts.manifest import LibraryError, Limits, slug, to_text
+from dmpel_core.experts.storage import read_stored, write_file, writing
+from dmpel_core.experts.usage import sampled
 
 
 def keep_experts(
@@ -38,6 +41,46 @@ def keep_experts(
         _commit(root, replace(bare(library.manifest), generation=number, parent=library.generation,
                               router=stored, experts=tuple(experts)), limits)  # fmt: skip
     return read_library(root, number, limits)
+
+
+def copy_with_less_replay(
+    source: str | os.PathLike[str], path: str | os.PathLike[str], share: float, seed: int, limits: Limits | None = None
+) -> Library:
+    """Write a library with the generations of another one, which remember a share of what they stored for coefficient replay.
+
+    The alarm's limits are left out, since what is familiar is told from the replay memories, and so are signatures of the manifests.
+
+    Args:
+        source: Folder of the library.
+        path: New folder, or one that is empty.
+        share: Of the samples of each task, in (0, 1]; at least one stays.
+        seed: Of the choice.
+        limits: Caps; None for the defaults.
+
+    Raises:
+        LibraryError: The library is damaged, there is one already, or the share is none.
+    """
+    old, root, limits = Path(source), Path(path), limits or Limits()
+    if not 0 < share <= 1:
+        raise LibraryError(f"a share of {share} of the replay memories: expected more than 0 and at most 1")
+    root.mkdir(parents=True, exist_ok=True)
+    with writing(root):
+        if any(root.iterdir()):
+            raise LibraryError(f"{root} is not empty: choose another folder")
+        current = _manifest(old, None, limits).generation
+        for number in sorted(generations(old, limits), key=lambda number: number == current):  # the one in use makes it a library
+            library = read_library(old, number, limits)
+            kept = library.manifest
+            for file in (kept.backbone, kept.router, kept.heads, *kept.graphs, *(expert.factors for expert in kept.experts)):
+                if file is not None and not (root / file.path).exists():
+                    write_file(root, file.path, read_stored(old, file))
+            experts = []
+            for index, expert in enumerate(kept.experts):
+                memory = _checked(sampled(library.replay(index), share, seed), f"replay of {expert.name!r}", kept.backbone.sha256, limits)
+                experts.append(replace(expert, replay=write_file(root, expert.replay.path, memory)))
+            place = "manifest.json" if number == current else f"manifests/{number:04d}.json"
+            write_file(root, place, to_text(replace(kept, experts=tuple(experts), alarm=None)))
+    return read_library(root, None, limits)
 
 
 def keep_beside(library: Library, kind: str, tensors: Mapping[str, np.ndarray]) -> Library:

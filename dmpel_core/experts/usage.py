@@ -1,4 +1,4 @@
-"""Which experts the tasks of a library use, and what is left of its router and replay memories without some of them."""
+"""Which experts the tasks of a library use, what is left of its router and replay memories without some of them, and smaller memories."""
 
 from collections.abc import Mapping, Sequence
 
@@ -40,3 +40,12 @@ def renumbered(memory: Tensors, kept: Sequence[int], experts: int) -> Tensors:
     rest = dense[:, :, kept]
     chosen = np.argsort(-rest, axis=2, kind="stable")[:, :, : index.shape[2]]
     return {**memory, "index": chosen.astype(np.int32), "coefficient": np.take_along_axis(rest, chosen, 2)}
+
+
+def sampled(memory: Tensors, share: float, seed: int) -> Tensors:
+    """Return a replay memory with a share of its samples, at least one, drawn without regard to what they are."""
+    if not memory.keys() >= PARTS:
+        return memory
+    count = len(memory["features"])
+    chosen = np.sort(np.random.default_rng(seed).permutation(count)[: max(1, round(share * count))])
+    return {**memory, **{name: memory[name][chosen] for name in PARTS - {"text"}}}

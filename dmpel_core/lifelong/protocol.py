@@ -89,7 +89,7 @@ def run_lifelong(
             return record
 
         if accelerator.is_main_process:
-            algorithm.finish(folder, library, tasks)
+            algorithm.finish(folder, library, tasks, (stage.state() for stage in stages))
         record = kept({})  # the controls take long
         if plan.protocol.controls:
             record = kept(stages[-1].controls(figures[-1]["row"]))

@@ -62,7 +62,7 @@ class Stage:
     def learn(self) -> None:
         """Learn the task, or what of it is left to do, measure the losses, and have every task so far played."""
         learned = self._once("learned.json", self._train_and_absorb)
-        self.algorithm.restore(load_file(self._state))  # whether it was learned now or before: the very same goes on
+        self.algorithm.restore(self.state())  # whether it was learned now or before: the very same goes on
         pruned = self._prune()
         losses = self._once(LOSSES, self._losses)
         self._learned = {**learned, **pruned, **losses, "experts": self.algorithm.slot_tasks()}
@@ -70,6 +70,10 @@ class Stage:
             self.book.begin(self._curve(learned["curve_students"]))
             self._row = self._row_of(Condition("normal"))
             self.book.begin(self._row)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return what the algorithm kept when it had taken the task in, before it dropped anything."""
+        return load_file(self._state)
 
     def figures(self) -> dict[str, Any]:
         """Return what the task's learning and playing told, once all has been played."""

@@ -16,7 +16,7 @@ from dmpel_core.admission.prune import prune
 from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation import rollout
 from dmpel_core.evaluation.rollout import Condition
-from dmpel_core.experts.library import Library, read_library
+from dmpel_core.experts.library import Library, generations, read_library
 from dmpel_core.inference.torch_engine import TorchEngine
 from dmpel_core.lifelong import command, rollouts
 from dmpel_core.lifelong.batch import act, gather
@@ -46,15 +46,21 @@ def test_a_run_learns_what_dmpel_learn_does_and_plays_as_its_library(
     names: str, library: Library, files: list, backbone: Policy, tasks: list[TaskData], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(skill_routing, "STEPS", 3)
-    algorithm = teach(begun("dmpel", backbone, learning_rate=0.05, skills=names), 2, tasks, tmp_path)
-    algorithm.finish(tmp_path, library, tasks[:2])
+    algorithm, states = begun("dmpel", backbone, learning_rate=0.05, skills=names), []
+    for number in range(2):
+        teach_next(algorithm, number, tasks, tmp_path)
+        states.append(algorithm.tensors())
+    algorithm.finish(tmp_path, library, tasks[:2], states)
     mine = read_library(tmp_path / "library")
     theirs = read_library(shutil.copytree(library.path, tmp_path / "theirs"))
     for number in range(2):
         run = Run(tmp_path / f"learn-{number}", "learn")
         theirs = learn(theirs, files[number], algorithm.settings, run, OPTIONS.replay_ratio, OPTIONS.replay_epochs)
     assert [expert.name for expert in mine.experts] == [expert.name for expert in theirs.experts]
-    for first, second in [(mine.factors(0), theirs.factors(0)), (mine.factors(1), theirs.factors(1)), (mine.router(), theirs.router())]:
+    assert generations(mine.path) == generations(theirs.path) == (0, 1, 2)
+    pairs = [(mine.factors(0), theirs.factors(0)), (mine.factors(1), theirs.factors(1))]
+    pairs += [(read_library(mine.path, number).router(), read_library(theirs.path, number).router()) for number in (1, 2)]
+    for first, second in pairs:
         assert all(np.array_equal(first[name], second[name]) for name in second)
     student, engine = StudentEngine(algorithm.student(1)), TorchEngine(mine.path)
     for one in (student, engine):
@@ -65,7 +71,7 @@ def test_a_run_learns_what_dmpel_learn_does_and_plays_as_its_library(
         assert np.array_equal(ours.action, reference.action), number
         assert np.array_equal(ours.coefficients, reference.coefficients)
     before = (tmp_path / "library" / "manifest.json").read_bytes()
-    algorithm.finish(tmp_path, library, tasks[:2])
+    algorithm.finish(tmp_path, library, tasks[:2], states)
     assert (tmp_path / "library" / "manifest.json").read_bytes() == before, "finishing twice adds nothing"
 
 
@@ -74,24 +80,26 @@ def test_a_run_that_prunes_learns_on_as_a_pruned_library_does(
 ) -> None:
     monkeypatch.setattr(skill_routing, "STEPS", 3)
     options = replace(OPTIONS, prune_below=0.99)
-    algorithm = teach(begun("dmpel", backbone, options, learning_rate=0.05, skills="annotated"), 2, tasks, tmp_path / "two")
-    assert algorithm.under_used() == [0], "the newest stays, however little it is used"
-    algorithm.drop([0])
-    teach_next(algorithm, 2, tasks, tmp_path / "third")
-    again = begun("dmpel", backbone, options)
-    again.restore(algorithm.tensors())
-    assert again.slot_tasks() == [1, 2]
-    again.finish(tmp_path, library, tasks)
+    algorithm, states = begun("dmpel", backbone, options, learning_rate=0.05, skills="annotated"), []
+    for number in range(3):
+        teach_next(algorithm, number, tasks, tmp_path / "taught")
+        states.append(algorithm.tensors())
+        if number:
+            assert algorithm.under_used() == [0], "the newest stays, however little it is used"
+            algorithm.drop([0])
+    assert algorithm.slot_tasks() == [2]
+    begun("dmpel", backbone, options).finish(tmp_path, library, tasks, states)
     mine, theirs = read_library(tmp_path / "library"), read_library(shutil.copytree(library.path, tmp_path / "theirs"))
     for number in range(3):
         run = Run(tmp_path / f"learn-{number}", "learn")
         theirs = learn(theirs, files[number], algorithm.settings, run, OPTIONS.replay_ratio, OPTIONS.replay_epochs)
-        theirs = prune(theirs, [1]) if number == 1 else theirs
+        theirs = prune(theirs, [1]) if number else theirs
+    assert generations(mine.path) == generations(theirs.path) == (0, 1, 2, 3, 4, 5)
     assert [expert.name for expert in mine.experts] == [expert.name for expert in theirs.experts]
-    pairs = [(mine.router(), theirs.router())]
-    pairs += [
-        pair for place in range(2) for pair in ((mine.factors(place), theirs.factors(place)), (mine.replay(place), theirs.replay(place)))
-    ]
+    pairs = [(mine.factors(0), theirs.factors(0))]
+    for number in range(1, 6):
+        ours, reference = read_library(mine.path, number), read_library(theirs.path, number)
+        pairs += [(ours.router(), reference.router()), (ours.replay(0), reference.replay(0))]
     assert all(np.array_equal(first[name], second[name]) for first, second in pairs for name in second)
 
 

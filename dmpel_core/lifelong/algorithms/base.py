@@ -5,7 +5,7 @@ was learned. What it keeps between tasks is a set of tensors, so a run goes on a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -120,8 +120,15 @@ class Algorithm(ABC):
         """Return what has to be kept beside the backbone to play and to learn on, `tasks` being those learned."""
         return sum(value.numel() * value.element_size() for value in self.tensors().values())
 
-    def finish(self, folder: Path, library: Library, tasks: Sequence[TaskData]) -> None:  # noqa: B027 - most leave nothing
-        """Write what the run leaves beside its record, unless it is there; `library` is where it started."""
+    def finish(self, folder: Path, library: Library, tasks: Sequence[TaskData], states: Iterable[Mapping[str, Tensor]]) -> None:  # noqa: B027 - most leave nothing
+        """Write what the run leaves beside its record, unless it is there.
+
+        Args:
+            folder: The run's.
+            library: Where it started.
+            tasks: All that were learned.
+            states: What `tensors` returned after each of them, before any slot was dropped.
+        """
 
     def seeded(self, task: int) -> torch.Generator:
         """Return a source of chance for one task, and seed that of new layers."""

@@ -5,7 +5,9 @@ put together as `dmpel learn` does, of which this is the same training. Repaired
 optimiser and do not decay, and the learning-rate schedule, which it configures but never makes, is on.
 """
 
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dmpel_core.experts.library import Library, NewExpert, add_experts, create_library, read_library
+from dmpel_core.experts.keeping import keep_experts
+from dmpel_core.experts.library import Library, NewExpert, add_experts, create_library
 from dmpel_core.experts.replay import ReplayMemory
 from dmpel_core.experts.router import Router
 from dmpel_core.experts.usage import narrowed, renumbered, share_of, under_used
@@ -91,10 +94,9 @@ class Dmpel(Algorithm):
 
     def drop(self, slots: Sequence[int]) -> None:
         """See `Algorithm`. Their replay memories go with them, as in `dmpel prune`."""
-        assert self.router is not None
         count = len(self.experts)
         kept = [slot for slot in range(count) if slot not in slots]
-        router = narrowed({name: value.numpy() for name, value in self.router.state_dict().items()}, kept, count)
+        router = narrowed(self._routing(), kept, count)
         self.experts, self.places = [self.experts[slot] for slot in kept], [self.places[slot] for slot in kept]
         self.memories = [ReplayMemory(**renumbered(self.memories[slot].tensors(), kept, count)) for slot in kept]
         self.router = self._empty_router(len(kept))
@@ -116,33 +118,41 @@ class Dmpel(Algorithm):
         self.router = self._empty_router(len(self.experts))
         self.router.load_state_dict({name.removeprefix("router."): value for name, value in tensors.items() if name.startswith("router.")})
 
-    def finish(self, folder: Path, library: Library, tasks: Sequence[TaskData]) -> None:
-        """Leave a library with all experts and the last router, `library` below the run's folder."""
-        place = folder / "library"
-        grown = read_library(place) if (place / "manifest.json").exists() else copy_of(library, place)
-        if grown.experts:
+    def finish(self, folder: Path, library: Library, tasks: Sequence[TaskData], states: Iterable[Mapping[str, Tensor]]) -> None:
+        """Leave a library, `library` below the run's folder: a generation for each task, and one more where experts were taken out."""
+        place, aside = folder / "library", folder / "library.partial"
+        if place.exists():
             return
-        assert self.router is not None
+        shutil.rmtree(aside, ignore_errors=True)
+        grown = copy_of(library, aside)
+        for state in states:
+            self.restore(state)
+            grown = add_experts(grown, [self._newest(tasks)], self._routing())
+            slots = self.under_used()
+            if slots:
+                kept = [slot for slot in range(len(self.experts)) if slot not in slots]
+                self.drop(slots)
+                grown = keep_experts(grown, kept, self._routing(), [memory.tensors() for memory in self.memories])
+        os.replace(aside, place)
+
+    def _newest(self, tasks: Sequence[TaskData]) -> NewExpert:
+        """Return the newest expert as a library keeps it."""
+        data, settings = tasks[self.places[-1]], self.settings_for(self.places[-1], tasks)
         replayed = {"replay_ratio": self.options.replay_ratio, "replay_epochs": self.options.replay_epochs}
-        experts = [
-            NewExpert(
-                tasks[place].instruction,
-                (tasks[place].instruction,),
-                tasks[place].instruction.split()[0],
-                {name: value.numpy() for name, value in factors.items()},
-                memory.tensors(),
-                {
-                    "dataset": tasks[place].digest,
-                    "demonstrations": len(tasks[place].timeline.lengths),
-                    "seed": self.settings.seed,
-                    **({} if (stills := tasks[place].stills) is None else {"stills": stills.digest}),
-                    "settings": {**self.settings_for(place, tasks).record(), **replayed},
-                    "metrics": {},
-                },
-            )
-            for place, factors, memory in zip(self.places, self.experts, self.memories, strict=True)
-        ]
-        add_experts(grown, experts, {name: value.numpy() for name, value in self.router.state_dict().items()})
+        provenance = {
+            "dataset": data.digest,
+            "demonstrations": len(data.timeline.lengths),
+            "seed": self.settings.seed,
+            **({} if data.stills is None else {"stills": data.stills.digest}),
+            "settings": {**settings.record(), **replayed},
+            "metrics": {},
+        }
+        factors, instruction = {name: value.numpy() for name, value in self.experts[-1].items()}, data.instruction
+        return NewExpert(instruction, (instruction,), instruction.split()[0], factors, self.memories[-1].tensors(), provenance)
+
+    def _routing(self) -> dict[str, np.ndarray]:
+        assert self.router is not None
+        return {name: value.numpy() for name, value in self.router.state_dict().items()}
 
     def _student(self, experts: Sequence[Mapping[str, Tensor]], router: Router) -> Student:
         return Student(self.policy, [Slot(factors=factors) for factors in experts], Routed(router))
