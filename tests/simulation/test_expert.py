@@ -279,7 +279,7 @@ def test_perturbation_spares_precise_phases() -> None:
     spread = {}
     for phase in ("reach", "turn"):
         disturb = Perturbation(0.1, np.random.default_rng(0))
-        spread[phase] = np.std([disturb(action, phase)[0] for _ in range(300)])
+        spread[phase] = np.std([disturb(action, phase)[1] for _ in range(300)])
     assert spread["turn"] < 0.2 * spread["reach"]
 
 
@@ -293,6 +293,16 @@ def test_drifts_last_and_go_to_one_side() -> None:
     assert np.median(sideways) < 0.5
     turning = np.array([disturb(still, "turn") for _ in range(600)])
     assert np.abs(turning[:, :2]).max() < 0.05
+
+
+def test_a_hand_that_turns_something_is_held_up_at_times() -> None:
+    disturb = Perturbation(0.1, np.random.default_rng(0))
+    turning = np.array([0.2, 0, 0, 0, 0, 0.4, 1.0])
+    slow = np.array([disturb(turning, "turn")[5] < 0.3 for _ in range(600)])
+    begins, ends = (np.flatnonzero(np.diff(slow.astype(int)) == sign) for sign in (1, -1))
+    lengths = ends[: len(begins)] - begins[: len(ends)] if ends[0] > begins[0] else ends[1:] - begins[: len(ends) - 1]
+    assert 0.2 < slow.mean() < 0.6
+    assert lengths.min() >= 4
 
 
 def test_a_hand_that_faces_a_drawer_drifts_up_and_down_too() -> None:

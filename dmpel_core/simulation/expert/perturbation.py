@@ -22,17 +22,19 @@ _SNAP_CHANCE, _SNAP_TICKS = 0.015, (6, 14)
 """How often, and for how many ticks, the fingers close on the way down to a grasp."""
 _LATE_CHANCE, _LATE_TICKS, _SLOWING = 0.7, (2, 15), (0.3, 0.9)
 """How often the fingers are late, by how many ticks, and what share of its command the hand keeps from one late tick to the next."""
+_HELD_UP_CHANCE, _HELD_UP_TICKS, _HELD_UP_SHARE = {"turn": 0.08}, (4, 14), (0.0, 0.3)
+"""How often a hand is held up in a phase, for how many ticks, and what share of its command it keeps then."""
 
 
 class Perturbation:
-    """Noise that grows with the commanded speed, short pushes, long drifts to one side, fingers that close too early or obey late.
+    """Noise that grows with the commanded speed, pushes, long drifts to one side, hold-ups, fingers that close too early or obey late.
 
     Sideways is across the way that the hand points: level for one that looks down, also up and down for one that faces a drawer.
     A drift goes on when the hand has come low, so demonstrations show a hand beside where it should grasp, and the way back; where
     the hand always was over its goal, a policy would learn that the goal is below the hand. While the fingers are late the hand
     goes on as before, ever slower. So demonstrations show a hand that rests where it should have closed, too low perhaps, with
     closing as what to do: a policy that misses its moment does not wait for ever. Fingers that close too early show how to go on
-    from an empty hand.
+    from an empty hand. A hand that is held up while it turns something shows that one which rests half way shall turn on.
     """
 
     def __init__(self, level: float, rng: np.random.Generator) -> None:
@@ -50,12 +52,13 @@ class Perturbation:
         self._snap_left = 0
         self._executed = np.zeros(7)
         self._late, self._slowing = 0, 0.0
+        self._held_up_left, self._held_up_share = 0, 0.0
 
     def __call__(self, action: np.ndarray, phase: str, pointing: np.ndarray = DOWNWARDS) -> np.ndarray:
         """Return the action (7,) to execute in place of the clean one, for a hand that shall be pointing that way, unit (3,)."""
         if self._level <= 0:
             return action
-        self._executed = self._shaken(self._delayed(action), phase, pointing)
+        self._executed = self._shaken(self._held_up(self._delayed(action), phase), phase, pointing)
         return np.append(self._executed[:6], self._snapped(self._executed[6], phase))
 
     def _snapped(self, gripper: float, phase: str) -> float:
@@ -79,6 +82,17 @@ class Perturbation:
             return action
         self._late -= 1
         return np.append(self._slowing * self._executed[:6], self._executed[6])
+
+    def _held_up(self, action: np.ndarray, phase: str) -> np.ndarray:
+        """Return the action, or while the hand is held up a share of it."""
+        if phase not in _HELD_UP_CHANCE:
+            self._held_up_left = 0
+        elif self._held_up_left == 0 and self._rng.random() < _HELD_UP_CHANCE[phase]:
+            self._held_up_left, self._held_up_share = int(self._rng.integers(*_HELD_UP_TICKS)), self._rng.uniform(*_HELD_UP_SHARE)
+        if self._held_up_left == 0:
+            return action
+        self._held_up_left -= 1
+        return np.append(self._held_up_share * action[:6], action[6])
 
     def _shaken(self, action: np.ndarray, phase: str, pointing: np.ndarray) -> np.ndarray:
         share = _STEADINESS.get(phase, 1.0)

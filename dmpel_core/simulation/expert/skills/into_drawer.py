@@ -12,6 +12,8 @@ _SHIFTS = (0.020, 0.025, 0.016, 0.030)
 """Lower drawers come out from under the ones above: aim this far outwards of the middle [m]; attempts go through them."""
 _PULLED_TOP, _PULLED_LOWER = 0.13, 0.15
 """How far a drawer is pulled for something to go in [m]: no further than needed at the top, where it is in the hand's way."""
+_CLEAR = 0.06
+"""How far above the front of a top drawer an object is carried in [m]: one that touches it pushes the drawer shut."""
 _BESIDE = 0.18
 """An object that is nearer than this to the middle of an open drawer, sideways, may hit it [m]."""
 _TURNED = 3.0
@@ -40,7 +42,9 @@ def pull_for(region: str) -> float:
 def spot_in_drawer(scene: Scene, drawer: Drawer, region: str, attempt: int = 0) -> Spot:
     """Return where an object is let go over an open drawer."""
     centre = scene.site_position(region)
-    shift = drawer.out[:2] * (_SHIFTS[attempt % len(_SHIFTS)] if _is_lower(region) else 0.0)
+    if not _is_lower(region):
+        return Spot(centre[:2], centre[2] - 0.03, drop=0.03, walled=True, clear=_CLEAR)
+    shift = drawer.out[:2] * _SHIFTS[attempt % len(_SHIFTS)]
     return Spot(centre[:2] + shift, centre[2] - 0.03, drop=0.03, walled=True)
 
 

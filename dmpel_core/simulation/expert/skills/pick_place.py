@@ -9,7 +9,6 @@ from dmpel_core.simulation.expert.motion import CLOSE, OPEN, Actions, Arm
 from dmpel_core.simulation.expert.scene import Scene
 from dmpel_core.simulation.expert.stuck import StuckError
 
-_CARRY_CLEARANCE = 0.035
 _REACH_CLEARANCE = 0.05
 _OVER = 0.015
 """How far beside the grasp the hand may be when it goes straight down [m]."""
@@ -27,6 +26,7 @@ class Spot:
         drop: Height above that surface at which it is let go [m].
         support: Object that it shall stand on; touching it ends the way down.
         walled: Whether walls stand around it between which the hand may go, so that any grasp will do.
+        clear: How far above everything on the way the object is carried there [m].
     """
 
     centre: np.ndarray
@@ -34,6 +34,7 @@ class Spot:
     drop: float = 0.012
     support: str | None = None
     walled: bool = False
+    clear: float = 0.035
 
 
 def pick(
@@ -127,7 +128,7 @@ def place(arm: Arm, scene: Scene, name: str, spot: Spot) -> Actions:
     rotation = arm.rotation_goal
     arm.phase = "transport"
     over = scene.height_along(scene.position(name), np.append(spot.centre, 0.0), 0.10, without=(name,))
-    height = max(over, spot.surface) + _CARRY_CLEARANCE + arm.position[2] - scene.bottom(name)
+    height = max(over, spot.surface) + spot.clear + arm.position[2] - scene.bottom(name)
     yield from arm.raise_to(max(height, arm.position[2]), within=0.02, ticks=60)
     yield from arm.move(_hand_over(arm, scene, name, spot, height), rotation, within=0.012, within_angle=0.2, ticks=100, speed=0.8)
     for _ in range(2):  # the object may have turned in the fingers on the way

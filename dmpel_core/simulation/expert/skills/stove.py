@@ -11,7 +11,8 @@ from dmpel_core.simulation.expert.stuck import StuckError
 
 _TWISTED, _PUSHED, _LEAST = 0.8, 0.9, 0.5
 """Knob positions at which a twist ends, a push ends, and below which it has failed [rad]."""
-_TWIST_STEP = np.deg2rad(8.0)
+_TWIST_STEP, _TWIST_TICKS = np.deg2rad(8.0), 15
+"""How far a twist goes at a time, and how many ticks a hand that is held up may take for that."""
 _TWIST_DEPTHS = (0.012, 0.018)
 
 
@@ -82,7 +83,7 @@ def _twist(arm: Arm, scene: Scene, knob: Knob, depth: float) -> Actions:
     yield from arm.hold(6, CLOSE)
     arm.phase = "turn"
     for step in range(1, 13):
-        yield from arm.move(grip, down(yaw + step * _TWIST_STEP), within=0.004, within_angle=0.03, ticks=4)
+        yield from arm.move(grip, down(yaw + step * _TWIST_STEP), within=0.02, within_angle=0.03, ticks=_TWIST_TICKS)
         if scene.joint_position(knob.joint) > _TWISTED:
             break
     _check(scene, knob)
