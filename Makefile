@@ -19,7 +19,8 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 # The environment is a complete ROS prefix. A sourced /opt/ros would mix two releases.
 export AMENT_PREFIX_PATH := $(abspath $(VENV))
 export PATH := $(BIN):$(PATH)
-unexport PYTHONPATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+# Bytecode is kept, else every start of Python compiles all of torch again.
+unexport PYTHONPATH PYTHONDONTWRITEBYTECODE _ROS_WHEELS_BOOTSTRAP_COMPLETE
 ifdef ROS_DISTRO
 unexport LD_LIBRARY_PATH
 endif
