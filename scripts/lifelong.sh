@@ -8,8 +8,10 @@ work=${1:-runs/lifelong}
 algorithms=${ALGORITHMS:-dmpel sequential er ewc packnet tail l2m iscil multitask}
 goal=libero_goal
 
-# Demonstrations and still pictures around stored initial states 0 to 29. Pushing has no still pictures: no fingers close.
-dmpel collect --suite $goal --states 0:30 --demonstrations 40 --output "$work/data" --seed 0
+# Demonstrations and still pictures around stored initial states 0 to 29: twice as many of the drawer that is opened and then filled, where four
+# things have to go right one after another. Pushing has no still pictures: no fingers close.
+dmpel collect --suite $goal --tasks 0,1,2,4,5,6,7,8,9 --states 0:30 --demonstrations 40 --output "$work/data" --seed 0
+dmpel collect --suite $goal --tasks 3 --states 0:30 --demonstrations 80 --output "$work/data" --seed 0
 dmpel stills --suite $goal --tasks 0,1,2,3,4,6,7,8,9 --states 0:30 --layouts 240 --output "$work/stills" --seed 0
 
 # The runs. The weights of the end go on, so the states of the learning curves select nothing.
