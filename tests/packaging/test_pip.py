@@ -57,6 +57,7 @@ def test_every_command_can_be_asked_for_help() -> None:
         "diff",
         "coverage",
         "prune",
+        "thin",
         "export",
         "import-official",
         "export-official",
