@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dmpel_core.experts.library import Library, _checked, _commit, _kept, _manifest, bare, generations, read_library
-from dmpel_core.experts.manifest import LibraryError, Limits, slug, to_text
+from dmpel_core.experts.manifest import LibraryError, Limits, StoredFile, slug, to_text
 from dmpel_core.experts.storage import read_stored, write_file, writing
 from dmpel_core.experts.usage import sampled
 
@@ -67,19 +67,21 @@ def copy_with_less_replay(
     with writing(root):
         if any(root.iterdir()):
             raise LibraryError(f"{root} is not empty: choose another folder")
-        current = _manifest(old, None, limits).generation
+        current, thinned = _manifest(old, None, limits).generation, dict[str, StoredFile]()
         for number in sorted(generations(old, limits), key=lambda number: number == current):  # the one in use makes it a library
             library = read_library(old, number, limits)
             kept = library.manifest
             for file in (kept.backbone, kept.router, kept.heads, *kept.graphs, *(expert.factors for expert in kept.experts)):
                 if file is not None and not (root / file.path).exists():
                     write_file(root, file.path, read_stored(old, file))
-            experts = []
             for index, expert in enumerate(kept.experts):
-                memory = _checked(sampled(library.replay(index), share, seed), f"replay of {expert.name!r}", kept.backbone.sha256, limits)
-                experts.append(replace(expert, replay=write_file(root, expert.replay.path, memory)))
+                if expert.replay.path not in thinned:
+                    memory = sampled(library.replay(index), share, seed)
+                    data = _checked(memory, f"replay of {expert.name!r}", kept.backbone.sha256, limits)
+                    thinned[expert.replay.path] = write_file(root, expert.replay.path, data)
+            experts = tuple(replace(expert, replay=thinned[expert.replay.path]) for expert in kept.experts)
             place = "manifest.json" if number == current else f"manifests/{number:04d}.json"
-            write_file(root, place, to_text(replace(kept, experts=tuple(experts), alarm=None)))
+            write_file(root, place, to_text(replace(kept, experts=experts, alarm=None)))
     return read_library(root, None, limits)
 
 

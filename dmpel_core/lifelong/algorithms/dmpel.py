@@ -94,8 +94,7 @@ class Dmpel(Algorithm):
 
     def drop(self, slots: Sequence[int]) -> None:
         """See `Algorithm`. Their replay memories go with them, as in `dmpel prune`."""
-        count = len(self.experts)
-        kept = [slot for slot in range(count) if slot not in slots]
+        count, kept = len(self.experts), self._without(slots)
         router = narrowed(self._routing(), kept, count)
         self.experts, self.places = [self.experts[slot] for slot in kept], [self.places[slot] for slot in kept]
         self.memories = [ReplayMemory(**renumbered(self.memories[slot].tensors(), kept, count)) for slot in kept]
@@ -130,7 +129,7 @@ class Dmpel(Algorithm):
             grown = add_experts(grown, [self._newest(tasks)], self._routing())
             slots = self.under_used()
             if slots:
-                kept = [slot for slot in range(len(self.experts)) if slot not in slots]
+                kept = self._without(slots)
                 self.drop(slots)
                 grown = keep_experts(grown, kept, self._routing(), [memory.tensors() for memory in self.memories])
         os.replace(aside, place)
@@ -149,6 +148,9 @@ class Dmpel(Algorithm):
         }
         factors, instruction = {name: value.numpy() for name, value in self.experts[-1].items()}, data.instruction
         return NewExpert(instruction, (instruction,), instruction.split()[0], factors, self.memories[-1].tensors(), provenance)
+
+    def _without(self, slots: Sequence[int]) -> list[int]:
+        return [slot for slot in range(len(self.experts)) if slot not in slots]
 
     def _routing(self) -> dict[str, np.ndarray]:
         assert self.router is not None

@@ -42,10 +42,8 @@ def pull_for(region: str) -> float:
 def spot_in_drawer(scene: Scene, drawer: Drawer, region: str, attempt: int = 0) -> Spot:
     """Return where an object is let go over an open drawer."""
     centre = scene.site_position(region)
-    if not _is_lower(region):
-        return Spot(centre[:2], centre[2] - 0.03, drop=0.03, walled=True, clear=_CLEAR)
-    shift = drawer.out[:2] * _SHIFTS[attempt % len(_SHIFTS)]
-    return Spot(centre[:2] + shift, centre[2] - 0.03, drop=0.03, walled=True)
+    shift, clear = (drawer.out[:2] * _SHIFTS[attempt % len(_SHIFTS)], Spot.clear) if _is_lower(region) else (np.zeros(2), _CLEAR)
+    return Spot(centre[:2] + shift, centre[2] - 0.03, drop=0.03, walled=True, clear=clear)
 
 
 def preference(drawer: Drawer, region: str) -> Preference | None:
