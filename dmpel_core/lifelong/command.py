@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_stills_arguments(parser)
     parser.add_argument("--views", type=int, default=LearnSettings.views, help="cached views of each picture: itself and N - 1 changes")
     parser.add_argument("--query", choices=("chunk", "causal"), default=LearnSettings.query, help="dmpel: see `dmpel learn`")
-    parser.add_argument("--replay-loss", choices=("sparse", "dense"), default=LearnSettings.replay_loss, help="dmpel: see `dmpel learn`")
+    parser.add_argument("--replay-loss", choices=("dense", "sparse"), default=LearnSettings.replay_loss, help="dmpel: see `dmpel learn`")
     parser.add_argument("--names", choices=CHOICES, default=LearnSettings.skills, help="dmpel: as `dmpel learn --skills`, for every task")
     parser.add_argument("--states", type=numbers, default=protocol.states, help="stored initial states that are reported (default 40:50)")
     parser.add_argument("--selection-states", type=numbers, default=protocol.selection_states,

@@ -151,8 +151,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="route a sequence once by its mean (paper), or each tick by the mean so far, as when it plays")  # fmt: skip
     parser.add_argument("--replay-ratio", type=float, default=0.2, help="share of the sequences kept for coefficient replay (paper: 1.0)")
     parser.add_argument("--replay-epochs", type=int, default=10, help="passes over the replay memories (paper: 10)")
-    parser.add_argument("--replay-loss", choices=("sparse", "dense"), default=own.replay_loss,
-                        help="compare the router's top-k with the stored one (paper), or the coefficients of all experts")  # fmt: skip
+    parser.add_argument("--replay-loss", choices=("dense", "sparse"), default=own.replay_loss,
+                        help="compare the coefficients of all experts, or the router's top-k with the stored one (paper)")  # fmt: skip
     parser.add_argument("--skills", choices=CHOICES, default=own.skills,
                         help="labels that pretrain the router: the expert's own, the annotator's, or shuffled as a control")  # fmt: skip
     parser.add_argument("--without-replay", action="store_true", help="learn although imported experts have no replay memory")

@@ -1,11 +1,14 @@
 """What a training run depends on besides its data: kept in checkpoints and manifests."""
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-NEWER = ("schedule", "padding", "windows", "precision", "compiled", "query", "replay_loss", "skills", "stills", "epochs")
-"""Options that earlier runs did not have: a record names them only where they are not the default, so that those runs go on."""
+BEFORE = {
+    "schedule": "one-cycle", "padding": "masked", "windows": "mixed", "precision": "fp32", "compiled": False, "query": "chunk",
+    "replay_loss": "sparse", "skills": "none", "stills": 0, "epochs": 0.0,
+}  # fmt: skip
+"""What runs did before they had these options, and still do where a record does not name them."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,7 @@ class ImitationSettings:
 
     def record(self) -> dict[str, Any]:
         """Return the settings as checkpoints and manifests keep them."""
-        defaults = {field.name: field.default for field in fields(self) if field.name in NEWER}
-        return {name: value for name, value in asdict(self).items() if name not in defaults or value != defaults[name]}
+        return {name: value for name, value in asdict(self).items() if name not in BEFORE or value != BEFORE[name]}
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,8 @@ class LearnSettings(ImitationSettings):
         views: Cached views of each picture, see `dmpel_core.training.features`.
         query: What the router is asked in training: `chunk`, once for a sequence with its mean as published, or `causal`, at every tick
             with the mean of the ticks so far as an engine asks.
-        replay_loss: What coefficient replay compares, see `dmpel_core.experts.replay.replay_loss`: `sparse`, the router's top-k as
-            published, or `dense`, the coefficients of all experts.
+        replay_loss: What coefficient replay compares, see `dmpel_core.experts.replay.replay_loss`: `dense`, the coefficients of all
+            experts, or `sparse`, the router's top-k as published, which can lose an expert.
         skills: Which labels pretrain the router, one of `dmpel_core.training.skill_routing.CHOICES`.
         epochs: Passes over a task's ticks that it is given at least, beyond `steps` if need be, see `sized`.
     """
@@ -86,7 +88,7 @@ class LearnSettings(ImitationSettings):
     state_dropout: float = 0.3
     views: int = 4
     query: str = "chunk"
-    replay_loss: str = "sparse"
+    replay_loss: str = "dense"
     skills: str = "none"
     epochs: float = 0.0
 

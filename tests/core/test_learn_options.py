@@ -1,4 +1,4 @@
-"""The choices of `dmpel learn` and `dmpel pretrain` that are off by default, from the command line to the library."""
+"""The choices of `dmpel learn` and `dmpel pretrain`, from the command line to the library."""
 
 import argparse
 import json
@@ -68,11 +68,11 @@ def test_an_expert_is_the_mean_of_its_last_steps_unless_that_is_turned_off(libra
     assert not equal(mean.factors(0), last.factors(0))
 
 
-def test_the_dense_replay_loss_makes_another_router_for_the_same_expert(tmp_path: Path) -> None:
+def test_the_sparse_replay_loss_makes_another_router_for_the_same_expert(tmp_path: Path) -> None:
     library = write_library(tmp_path / "library", Policy(replace(TINY, top_k=1)))  # with all experts in the top-k both are the same
     learn(library, write_noise(tmp_path / "a.hdf5", "open the drawer", 0))
     data, other = write_noise(tmp_path / "b.hdf5", "turn on the stove", 10), twin(library, "other")
-    sparse, dense = learn(library, data), learn(other, data, "--replay-loss", "dense")
+    dense, sparse = learn(library, data), learn(other, data, "--replay-loss", "sparse")
     assert equal(sparse.factors(1), dense.factors(1))
     assert not equal(sparse.router(), dense.router())
     assert "replay_loss" not in sparse.experts[1].provenance["settings"]

@@ -29,7 +29,7 @@ from tests.core.several import run_in_processes
 SETTINGS = LearnSettings(seed=1, steps=4, batch=2, views=1)
 
 
-def test_options_are_recorded_only_where_they_are_used() -> None:
+def test_options_are_recorded_only_where_they_differ_from_what_runs_did_before_they_were_there() -> None:
     newer = {
         "schedule": "one-cycle",
         "padding": "masked",
@@ -37,7 +37,6 @@ def test_options_are_recorded_only_where_they_are_used() -> None:
         "precision": "fp32",
         "compiled": False,
         "query": "chunk",
-        "replay_loss": "sparse",
         "skills": "none",
         "stills": 0,
         "epochs": 0.0,
@@ -46,6 +45,8 @@ def test_options_are_recorded_only_where_they_are_used() -> None:
     assert asdict(SETTINGS) == {**SETTINGS.record(), **newer}
     assert replace(SETTINGS, schedule="constant").record()["schedule"] == "constant"
     assert replace(SETTINGS, query="causal").record()["query"] == "causal"
+    assert SETTINGS.record()["replay_loss"] == "dense"
+    assert "replay_loss" not in replace(SETTINGS, replay_loss="sparse").record()
 
 
 def test_the_command_line_makes_the_settings() -> None:
