@@ -1,7 +1,7 @@
 # make demo    solve LIBERO tasks over ROS 2 with the shipped library
 # make test    run the tests
 # make lint    ruff and mypy
-# make train   train the shipped library again from nothing (hours)
+# make train   train a library of four tasks from nothing (hours)
 # make bench   measure the control tick
 # make clean   remove everything that was made here, .venv too
 #

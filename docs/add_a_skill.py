@@ -1,6 +1,7 @@
 """Teach a running arm a skill: show it three times, learn, load, try. The policy that runs is not started anew.
 
     cp -r models/libero_goal my_library
+    dmpel show my_library --select 4            # the generation that knows four tasks, and not the stove
     python docs/add_a_skill.py my_library --output runs/add_a_skill
 
 starts a simulated arm and the policy, records demonstrations of the scripted expert over the arm's topics, and adds an expert to

@@ -21,3 +21,9 @@ dmpel lifelong models/libero_goal --data "$work/data" --stills "$work/stills" --
     --controls blank,wrong,wide,object,swap,paraphrase --control-states 40:45 --loss-samples 32 \
     --threads 1 --processes 1 --runs "$work/runs" ${OPTIONS:-}
 dmpel report "$work/runs" --output "$work/report"
+
+# What ships under models/: DMPEL's library with a quarter of its replay memories, which acts the same.
+if [ -d "$work/runs/$goal-dmpel-${SEED:-0}/library" ] && [ ! -e "$work/library" ]; then
+    dmpel thin "$work/runs/$goal-dmpel-${SEED:-0}/library" "$work/library" --replay 0.25
+    dmpel export "$work/library"
+fi

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Train a library of four LIBERO-Goal tasks from nothing, as the shipped one was. Prints every command before it runs it.
+# Train a library of four LIBERO-Goal tasks from nothing. Prints every command before it runs it.
 # Each step goes on where it was stopped, so this may be interrupted and started again.
 # usage: scripts/train.sh [folder for demonstrations, pictures, runs and libraries]
-# The library under models/ was made with DEMONSTRATIONS=80 PRETRAIN_STEPS=4500 LEARN_STEPS=1200; docs/results.md compares.
+# The backbone of the library under models/ was made with PRETRAIN_STEPS=4500, its ten experts by scripts/lifelong.sh; see docs/results.md.
 set -eux
 work=${1:-runs/train}
 demonstrations=${DEMONSTRATIONS:-50} pretrain_steps=${PRETRAIN_STEPS:-3000} learn_steps=${LEARN_STEPS:-1000}
 goal=libero_goal
 
-# Demonstrations and still pictures. The drawer is learned without: when the shipped library was made, only things that are picked up had them.
+# Demonstrations and still pictures. The drawer is learned without.
 dmpel collect --suite libero_spatial --tasks all --demonstrations 30 --output "$work/data" --seed 0
 dmpel collect --suite libero_object --tasks all --demonstrations 10 --output "$work/data" --seed 0
 dmpel collect --suite $goal --tasks 8,1,0,4 --demonstrations "$demonstrations" --output "$work/data" --seed 0
