@@ -23,7 +23,8 @@ dmpel lifelong models/libero_goal --data "$work/data" --stills "$work/stills" --
 dmpel report "$work/runs" --output "$work/report"
 
 # What ships under models/: DMPEL's library with a quarter of its replay memories, which acts the same.
-if [ -d "$work/runs/$goal-dmpel-${SEED:-0}/library" ] && [ ! -e "$work/library" ]; then
-    dmpel thin "$work/runs/$goal-dmpel-${SEED:-0}/library" "$work/library" --replay 0.25
-    dmpel export "$work/library"
+grown="$work/runs/$goal-dmpel-${SEED:-0}/library" thinned="$work/library"
+if [ -d "$grown" ]; then
+    [ -e "$thinned/manifest.json" ] || { rm -rf "$thinned" && dmpel thin "$grown" "$thinned" --replay 0.25; }
+    dmpel export "$thinned"
 fi
