@@ -17,7 +17,7 @@ dmpel stills --suite $goal --tasks 0,1,2,3,4,6,7,8,9 --states 0:30 --layouts 240
 # The runs. The weights of the end go on, so the states of the learning curves select nothing.
 # shellcheck disable=SC2086
 dmpel lifelong models/libero_goal --data "$work/data" --stills "$work/stills" --suite $goal --tasks 8,1,0,4,2,6,9,7,5,3 --algorithm $algorithms --seed "${SEED:-0}" \
-    --steps 1000 --epochs 8 --batch 4 --stills-batch 16 --views 2 --keep last --curve-points 6 --selection-states 26:29 --states "${STATES:-40:50}" \
+    --steps 2500 --epochs 8 --batch 4 --stills-batch 8 --views 2 --keep last --curve-points 6 --selection-states 26:29 --states "${STATES:-40:50}" \
     --controls blank,wrong,wide,object,swap,paraphrase --control-states 40:45 --loss-samples 32 \
     --threads 1 --processes 1 --runs "$work/runs" ${OPTIONS:-}
 dmpel report "$work/runs" --output "$work/report"
