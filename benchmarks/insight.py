@@ -1,6 +1,7 @@
 """What it costs to tell more than the action, the alarm and the heads: `python -m benchmarks.insight LIBRARY`.
 
-Two engines on one library do the same ticks in turn; one of them tells. Ratios are of processor time in the same rounds.
+An engine tells of ticks on pictures that move, and every part of the telling is compared with the rest of its own tick. What nothing
+waits for, to read probabilities from the heads' outputs, is timed on its own.
 """
 
 import argparse
@@ -10,46 +11,54 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.rounds import Contestant, compete, quartiles
-from dmpel_core.errors import DmpelError
+from benchmarks.rounds import LOOP, PAUSE, WARM_UP, observations, quartiles
 from dmpel_core.experts.library import open_library
-from dmpel_core.inference import Engine, load_engine
+from dmpel_core.inference import load_engine
+from dmpel_core.skills.heads import Told
 from dmpel_core.skills.results import keep
 
 
-def contestant(mode: str, engine: Engine, experts: int) -> Contestant:
-    """Return an engine as a contestant; it follows the library's first task."""
-    return Contestant("onnx-cpu", mode, experts, engine.tick, settle=engine.catch_up)
-
-
-def measure(path: Path, rounds: int) -> dict[str, Any]:
-    """Return the median tick without telling [ms], and by how much telling makes it longer, as a share: quartiles over the rounds."""
+def measure(path: Path, ticks: int) -> dict[str, Any]:
+    """Return the median of a tick without telling [ms], each part's share of it, quartiles over the ticks, and what reading costs [ms]."""
     library = open_library(path)
-    modes = {"silent": False, "telling": True}
-    engines = {mode: load_engine(path, engine="onnx", provider="cpu", insight=insight) for mode, insight in modes.items()}
-    for engine in engines.values():
-        engine.set_instruction(library.experts[0].instructions[0])
-    silent, telling = (contestant(mode, engine, len(library.experts)) for mode, engine in engines.items())
-    times = compete([silent, telling], rounds, np.inf, time.perf_counter)
-    if times.off[telling] > 0:
-        raise DmpelError(f"telling has moved the actions by {times.off[telling]:.2g}: it must not")
-    extra = quartiles(np.array(times.cpu[telling]) / np.array(times.cpu[silent]) - 1.0)
-    return {
-        "insight_tick_ms": round(1e3 * float(np.median(times.cpu[silent])), 3),
-        "insight_extra_share": [round(value, 4) for value in extra],
-        "insight_tells": ["alarm", "skill, phase, progress, event"] if library.manifest.heads else ["alarm"],
-        "insight_rounds": len(times.rate),
-    }
+    engine = load_engine(path, engine="onnx", provider="cpu", insight=True)
+    engine.set_instruction(library.experts[0].instructions[0])
+    seen, silent, reading = observations(LOOP), list[float](), list[float]()
+    parts: dict[str, list[float]] = {"alarm": [], **({"heads": []} if library.manifest.heads else {})}
+    for number in range(WARM_UP + ticks):
+        time.sleep(PAUSE)
+        began = time.perf_counter()
+        insight = engine.tick(seen[number % LOOP]).insight
+        spent = time.perf_counter() - began
+        engine.catch_up()
+        if insight is None or number < WARM_UP:
+            continue
+        silent.append(spent - sum(insight.seconds.values()))
+        for name, values in parts.items():
+            values.append(insight.seconds[name])
+        if insight.told is not None:
+            reading.append(seconds_to_read(insight.told))
+    figures: dict[str, Any] = {"insight_tick_ms": round(1e3 * float(np.median(silent)), 3), "insight_ticks": len(silent)}
+    for name, values in parts.items():
+        figures[f"{name}_extra_share"] = [round(value, 4) for value in quartiles(np.array(values) / np.array(silent))]
+    return figures | ({"heads_reading_ms": round(1e3 * float(np.median(reading)), 3)} if reading else {})
+
+
+def seconds_to_read(told: Told) -> float:
+    """Read all that the heads tell, as the ROS node does when the action is out, and return how long it took [s]."""
+    began = time.perf_counter()
+    told.skills.tolist(), told.phases.tolist(), told.progress, told.event
+    return time.perf_counter() - began
 
 
 def main() -> None:
     """Measure, print, and keep where asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("library", type=Path, help="library with graphs; with heads, if their cost is asked for (`dmpel heads`)")
-    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--ticks", type=int, default=1000)
     parser.add_argument("--results", type=Path, help="keep the figures in this JSON file")
     arguments = parser.parse_args()
-    figures = measure(arguments.library, arguments.rounds)
+    figures = measure(arguments.library, arguments.ticks)
     for name, value in figures.items():
         print(f"{name:24} {value}")
     if arguments.results:

@@ -7,6 +7,7 @@ one linear read-out say the task's skill, the phase, how far the task has come a
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -21,19 +22,35 @@ OTHERS = 2
 
 @dataclass(frozen=True)
 class Told:
-    """What the heads say of one tick.
+    """What the heads say of one tick. Probabilities are computed when they are asked for: most of the work, and no action waits for it.
 
     Attributes:
-        skills: Probability of each of `SKILLS` that the heads know, (skills,).
-        phases: Probability of each of `PHASES` that they know, (phases,).
-        progress: Share of the task that is done, in [0, 1].
-        event: Ticks to the fingers' next closing or opening, or to the end, at most `LATEST`.
+        outputs: Logits of the skills and of the phases, then `OTHERS`, (skills + phases + 2,).
+        counts: How many of `SKILLS` and of `PHASES` the heads know.
     """
 
-    skills: np.ndarray
-    phases: np.ndarray
-    progress: float
-    event: float
+    outputs: np.ndarray
+    counts: tuple[int, int]
+
+    @cached_property
+    def skills(self) -> np.ndarray:
+        """Probability of each skill, (skills,)."""
+        return _probabilities(self.outputs[: self.counts[0]])
+
+    @cached_property
+    def phases(self) -> np.ndarray:
+        """Probability of each phase, (phases,)."""
+        return _probabilities(self.outputs[self.counts[0] : sum(self.counts)])
+
+    @property
+    def progress(self) -> float:
+        """Share of the task that is done, in [0, 1]."""
+        return 1 / (1 + math.exp(-min(max(float(self.outputs[-2]), -30.0), 30.0)))
+
+    @property
+    def event(self) -> float:
+        """Ticks to the fingers' next closing or opening, or to the end, at most `LATEST`."""
+        return min(max(math.expm1(min(float(self.outputs[-1]), 10.0)), 0.0), LATEST)
 
     @property
     def skill(self) -> tuple[str, float]:
@@ -49,7 +66,7 @@ class Told:
 
 
 class Heads:
-    """The heads of one generation. Immutable."""
+    """The heads of one generation, for one thread at a time."""
 
     def __init__(self, tensors: Mapping[str, np.ndarray], hidden: int, feature: int) -> None:
         """Take heads as a library stores them.
@@ -74,21 +91,22 @@ class Heads:
         found = {name: value.shape for name, value in tensors.items()}
         if found != wanted:
             raise LibraryError(f"the heads have tensors {found}, this policy needs {wanted}: train them again with `dmpel heads`")
-        self._places = (skills, skills + phases)
+        self._counts = (skills, phases)
         first = tensors["first.weight"] / tensors["scale"]  # the normalisation is one more linear map
-        self._first = np.ascontiguousarray(first, np.float32)
-        self._bias = np.asarray(tensors["first.bias"] - first @ tensors["centre"], np.float32)
-        self._last, self._offset = (np.ascontiguousarray(tensors[f"last.{part}"], np.float32) for part in ("weight", "bias"))
+        self._first = _with_bias(first, tensors["first.bias"] - first @ tensors["centre"])
+        self._last = _with_bias(tensors["last.weight"], tensors["last.bias"])
+        self._input, self._inner = np.ones(width + 1, np.float32), np.ones(inner + 1, np.float32)
 
     def __call__(self, hidden: np.ndarray, feature: np.ndarray) -> Told:
         """Say what a tick is about, from the router's hidden layer (hidden,) and the temporal feature (feature,)."""
-        inner = np.maximum(self._first @ np.concatenate([hidden, feature]) + self._bias, 0)
-        out = self._last @ inner + self._offset
-        skills, phases = self._places
-        progress, event = out[phases:].tolist()
-        done = 1 / (1 + math.exp(-min(max(progress, -30.0), 30.0)))
-        ticks = min(max(math.expm1(min(event, 10.0)), 0.0), LATEST)
-        return Told(_probabilities(out[:skills]), _probabilities(out[skills:phases]), done, ticks)
+        np.concatenate([hidden, feature], out=self._input[:-1])
+        np.maximum(self._first @ self._input, 0, out=self._inner[:-1])
+        return Told(self._last @ self._inner, self._counts)
+
+
+def _with_bias(weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Return a layer's bias as one more column of its weight, for inputs that end with 1."""
+    return np.ascontiguousarray(np.column_stack([weight, bias]), np.float32)
 
 
 def _probabilities(logits: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """What an engine can tell of a tick beside its action: whether it knows where it is, and what it is about. Numpy alone."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
 
 import numpy as np
 
@@ -20,10 +21,12 @@ class Insight:
     Attributes:
         reading: How strange it is; None for a library without replay memories.
         told: What the heads say; None for a library without heads.
+        seconds: How long the `alarm` and the `heads` took [s].
     """
 
     reading: Reading | None
     told: Told | None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Observer:
@@ -40,8 +43,11 @@ class Observer:
             hidden: Its last hidden layer, (router_hidden,).
             feature: Returns the temporal feature, (width,).
         """
+        began = perf_counter()
         reading = None if self._alarm is None else self._alarm.read(query)
-        return Insight(reading, None if self._heads is None else self._heads(hidden, feature()))
+        read = perf_counter()
+        told = None if self._heads is None else self._heads(hidden, feature())
+        return Insight(reading, told, {"alarm": read - began, "heads": perf_counter() - read})
 
 
 def observer_of(library: Library, hidden: int, feature: int, known: Known) -> Observer:

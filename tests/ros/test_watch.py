@@ -62,12 +62,14 @@ def test_hold_stops_once_and_again_after_somebody_cleared_it() -> None:
 
 def test_heads_are_told_every_tick_with_the_names_of_their_numbers() -> None:
     wires = Wires()
-    told = Told(np.full(len(SKILLS), 1 / len(SKILLS)), np.eye(len(PHASES))[2], 0.25, 12.0)
+    certain = np.where(np.arange(len(PHASES)) == 2, 0.0, -np.inf)  # logits
+    told = Told(np.concatenate([np.zeros(len(SKILLS)), certain, [np.log(1 / 3), np.log1p(12)]]), (len(SKILLS), len(PHASES)))
     watch = Watch(wires, 2, "report")
     watch.tick(Insight(None, told))
     watch.tick(None)
     (record,) = (messages.from_record(message) for message in wires.sent["~/skill"])
-    assert (record["phase grasp"], record["phase reach"], record["progress"], record["ticks_to_gripper_event"]) == (1.0, 0.0, 0.25, 12.0)
+    assert (record["phase grasp"], record["phase reach"]) == (1.0, 0.0)
+    assert (record["progress"], record["ticks_to_gripper_event"]) == (pytest.approx(0.25), pytest.approx(12))
     assert record["skill open"] == pytest.approx(1 / len(SKILLS))
     assert levels(wires) == []
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import insight
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.keeping import keep_beside
 from dmpel_core.experts.library import Library, LibraryError, add_expert, read_library
@@ -96,8 +97,18 @@ def test_the_engine_tells_when_asked_to_and_acts_the_same(own: Library) -> None:
         assert quiet.insight is None
         assert told.insight.told.progress == 0.5
         assert told.insight.reading.strangeness > 1, "a random library has never seen such a picture"
+        assert told.insight.seconds.keys() == {"alarm", "heads"}
     telling.load(own.path, 0)
     assert telling.tick(observations(1)[0]).insight is None, "without experts there is nothing to tell"
+
+
+def test_the_benchmark_tells_the_cost_of_what_the_library_has(own: Library) -> None:
+    assert {name for name in insight.measure(own.path, 3) if "share" in name} == {"alarm_extra_share"}
+    keep_beside(own, "heads", {name: value.astype(np.float32 if name != "counts" else np.int64) for name, value in zeros().items()})
+    figures = insight.measure(own.path, 3)
+    assert {name for name in figures if "share" in name} == {"alarm_extra_share", "heads_extra_share"}
+    assert figures["insight_ticks"] == 3
+    assert figures["heads_reading_ms"] > 0
 
 
 def test_heads_belong_to_their_generation_and_limits_to_their_tasks(own: Library) -> None:
