@@ -40,7 +40,7 @@ PARAMETERS = (
     Parameter("reach", 0.0, "How far objects may be moved away from the stored state [m].", 0.0, 0.2),
     Parameter("seed", 0, "Seed of those placements.", 0, 2**31 - 1),
     Parameter("blank", False, "Whether the next episode's pictures are black: the control for whether a policy looks."),
-    Parameter("horizon", 250, "Ticks after which an episode has failed.", 1, 100_000),
+    Parameter("horizon", 600, "Ticks after which an episode has failed.", 1, 100_000),
     Parameter("real_time_factor", 1.0, "Simulated seconds per second at most; 0.0 runs as fast as the policy answers.", 0.0, 100.0),
     Parameter("action_timeout", 0.25, "How long to wait for the action of a tick before holding the pose [s of wall time].", 0.001, 60.0),
     Parameter("image_size", 128, "Width and height of both pictures [pixels].", 16, 1024, read_only=True),

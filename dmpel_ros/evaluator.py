@@ -68,7 +68,7 @@ class Trial:
     reach: float = 0.0
     seed: int = 0
     blank: bool = False
-    horizon: int = 250
+    horizon: int = 600
 
 
 @dataclass(frozen=True)

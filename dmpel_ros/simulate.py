@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--conditions", default="normal", help=f"which of {','.join(CONDITIONS)} (default: %(default)s)")
     parser.add_argument("--reach", type=float, default=0.07, help="how far the wide condition moves objects [m] (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the wide placements (default: %(default)s)")
-    parser.add_argument("--horizon", type=int, default=250, help="ticks after which an episode has failed (default: %(default)s)")
+    parser.add_argument("--horizon", type=int, default=600, help="ticks after which an episode has failed (default: %(default)s)")
     parser.add_argument(
         "--real-time-factor",
         type=float,

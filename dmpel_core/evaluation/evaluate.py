@@ -115,6 +115,12 @@ def what_acts(library: Path, generation: int | None) -> str:
     return hashlib.sha256(" ".join(file.sha256 for file in files).encode()).hexdigest()
 
 
+def limits_of(library: Path, generation: int | None) -> str | None:
+    """Return the hash of the alarm's limits, by which strangeness is told; None where nobody has calibrated it."""
+    limits = open_library(library, generation).manifest.alarm
+    return limits.sha256 if limits else None
+
+
 def totals(rows: Sequence[Row]) -> list[Row]:
     """Return one row for each condition, over all tasks, with how many episodes raised the alarm and how long all lasted [h]."""
     result = []
@@ -161,7 +167,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="comma-separated: normal, blank, wrong, wide, object, swap, paraphrase, task, or joined as in wide_blank",
     )
     parser.add_argument("--reach", type=float, default=0.07, help="of `wide` [m]")
-    parser.add_argument("--horizon", type=int, default=300, help="most ticks of an episode")
+    parser.add_argument("--horizon", type=int, default=600, help="most ticks of an episode (paper: 600)")
     parser.add_argument("--actions", choices=("mode", "sample"), default="mode", help="sample: draw from the mixture, as officially")
     parser.add_argument("--seed", type=int, default=0, help="of the wide placements and of sampled actions")
     parser.add_argument("--processes", type=int, default=2)
@@ -196,6 +202,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = {name: getattr(arguments, name) for name in SETTINGS}
     settings["savings"] = savings.record() or None  # files of earlier versions tell none
     settings["files"] = what_acts(arguments.library, arguments.generation)
+    settings["limits"] = limits_of(arguments.library, arguments.generation)
     rows = known_rows(arguments.output, settings)
     left = [job for job in jobs if not any(key(job).items() <= row.items() for row in rows)]
     for row in evaluate(left, arguments.processes, arguments.engine):

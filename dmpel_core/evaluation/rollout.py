@@ -12,7 +12,7 @@ from dmpel_core.simulation.placement import widen
 from dmpel_core.simulation.recording import settle
 from dmpel_core.simulation.tasks import PERTURBATIONS, Task, load_task, perturbed
 from dmpel_core.skills.alarm import TICKS
-from dmpel_core.skills.calibration import alarms_in
+from dmpel_core.skills.calibration import alarms_in, worst
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,14 @@ class Episode:
         success: Whether the goal held before the horizon.
         ticks: How many there were.
         alarms: How often the engine found task or scene strange for so long that the alarm is raised; None where it tells nothing.
+        strangeness: The largest that so many ticks in a row exceed, by the limits of then; above 1 the alarm was raised. None likewise.
     """
 
     state: int
     success: bool
     ticks: int
     alarms: int | None = None
+    strangeness: float | None = None
 
 
 def run_episode(
@@ -109,4 +111,7 @@ def run_episode(
             strangeness.append(tick.insight.reading.strangeness)
         environment.step(tick.action)
         success, ticks = environment.success(), ticks + 1
-    return Episode(state, success, ticks, alarms_in([np.array(strangeness)], TICKS) if strangeness else None)
+    if not strangeness:
+        return Episode(state, success, ticks)
+    told = np.array(strangeness)
+    return Episode(state, success, ticks, alarms_in([told], TICKS), round(worst(told, TICKS), 4))

@@ -148,8 +148,14 @@ def test_what_acts_is_told_by_the_files_of_a_generation(tmp_path: Path) -> None:
     assert len({command.what_acts(library.path, 1), command.what_acts(library.path, 2), command.what_acts(other.path, 2)}) == 3
 
 
-@pytest.mark.parametrize(("strange", "alarms"), [(TICKS_TO_ALARM - 1, 0), (TICKS_TO_ALARM, 1), (None, None)])
-def test_an_episode_tells_how_often_the_alarm_was_raised(notebook: type[Notebook], strange: int | None, alarms: int | None) -> None:
+@pytest.mark.parametrize(
+    ("strange", "alarms", "worst"),
+    [(TICKS_TO_ALARM - 1, 0, 0.5), (TICKS_TO_ALARM, 1, 2.0), (None, None, None)],
+    ids=["short", "long", "silent"],
+)
+def test_an_episode_tells_how_strange_it_was(
+    notebook: type[Notebook], strange: int | None, alarms: int | None, worst: float | None
+) -> None:
     class Teller:
         """Finds the first ticks strange, the others familiar; or tells nothing."""
 
@@ -169,7 +175,7 @@ def test_an_episode_tells_how_often_the_alarm_was_raised(notebook: type[Notebook
     notebook.actions = []
     horizon = 2 * TICKS_TO_ALARM
     episode = rollout.run_episode(notebook(TASK), Teller(), "go", 1, rollout.Condition("normal"), horizon, 0)
-    assert episode == rollout.Episode(1, False, horizon, alarms)
+    assert episode == rollout.Episode(1, False, horizon, alarms, worst)
 
 
 def test_totals_say_in_how_many_episodes_the_alarm_was_raised() -> None:
