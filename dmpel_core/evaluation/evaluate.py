@@ -8,7 +8,6 @@ With --output an evaluation that was stopped goes on when it is started again, a
 """
 
 import argparse
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -108,19 +107,6 @@ def known_rows(path: Path | None, settings: Row) -> list[Row]:
     return list(rows)
 
 
-def what_acts(library: Path, generation: int | None) -> str:
-    """Return a name that generations share only if they act alike: a hash of their files' hashes."""
-    manifest = open_library(library, generation).manifest
-    files = [manifest.backbone, *([manifest.router] if manifest.router else []), *(expert.factors for expert in manifest.experts)]
-    return hashlib.sha256(" ".join(file.sha256 for file in files).encode()).hexdigest()
-
-
-def limits_of(library: Path, generation: int | None) -> str | None:
-    """Return the hash of the alarm's limits, by which strangeness is told; None where nobody has calibrated it."""
-    limits = open_library(library, generation).manifest.alarm
-    return limits.sha256 if limits else None
-
-
 def totals(rows: Sequence[Row]) -> list[Row]:
     """Return one row for each condition, over all tasks, with how many episodes raised the alarm and how long all lasted [h]."""
     result = []
@@ -201,8 +187,8 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     settings = {name: getattr(arguments, name) for name in SETTINGS}
     settings["savings"] = savings.record() or None  # files of earlier versions tell none
-    settings["files"] = what_acts(arguments.library, arguments.generation)
-    settings["limits"] = limits_of(arguments.library, arguments.generation)
+    manifest = open_library(arguments.library, arguments.generation).manifest
+    settings["files"], settings["limits"] = manifest.what_acts(), manifest.alarm_limits()
     rows = known_rows(arguments.output, settings)
     left = [job for job in jobs if not any(key(job).items() <= row.items() for row in rows)]
     for row in evaluate(left, arguments.processes, arguments.engine):

@@ -3,6 +3,7 @@
 Knows the shape of the text only. It opens no file and loads no tensor; `storage` and `tensors` do.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -141,6 +142,15 @@ class Manifest:
         """Return every file of this generation, the backbone first."""
         single = (file for file in (self.router, self.heads, self.alarm) if file)
         return (self.backbone, *single, *self.graphs, *(file for expert in self.experts for file in (expert.factors, expert.replay)))
+
+    def what_acts(self) -> str:
+        """Return a name that generations share only if they act alike: a hash of their files' hashes."""
+        files = (self.backbone, *([self.router] if self.router else []), *(expert.factors for expert in self.experts))
+        return hashlib.sha256(" ".join(file.sha256 for file in files).encode()).hexdigest()
+
+    def alarm_limits(self) -> str | None:
+        """Return the hash of the alarm's limits, by which strangeness is told; None where nobody has calibrated it."""
+        return self.alarm.sha256 if self.alarm else None
 
 
 def to_text(manifest: Manifest) -> bytes:

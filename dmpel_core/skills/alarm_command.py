@@ -1,12 +1,14 @@
-"""Calibrate a library's alarm on held-out demonstrations of its tasks, and measure it on others.
+"""Calibrate a library's alarm on familiar episodes, and measure it on others.
 
-Of each known task's demonstrations every other one sets the limit, the rest measure. --foreign are demonstrations that the library
-does not know: with their own instruction (an unknown task) and with a known one (an unknown scene). The limits go into the library
-beside its generation; nothing else of it changes.
+Of each known task's held-out demonstrations every other one sets the limit, the rest measure. Nearer to what a robot will see is what
+`dmpel evaluate` wrote: with --evaluation the library's own successes set the limits of their tasks, and demonstrations only measure. How
+often successes raise the alarm is then told by limits that the other half of them would have set. --foreign are demonstrations that the
+library does not know: with their own instruction (an unknown task) and with a known one (an unknown scene). The limits go into the
+library beside its generation; nothing else of it changes.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle
 from pathlib import Path
@@ -18,8 +20,9 @@ from dmpel_core.data.hdf5 import list_demonstrations, read_demonstration, read_t
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.keeping import keep_beside
 from dmpel_core.experts.library import Library, read_library
-from dmpel_core.skills.alarm import FREQUENCY, TICKS, Alarm, Task, library_alarm, limit_name
-from dmpel_core.skills.calibration import alarms_in, auroc, detect, limit_for
+from dmpel_core.skills.alarm import FREQUENCY, TICKS, Alarm, library_alarm, limit_name
+from dmpel_core.skills.calibration import Familiar, alarms_in, auroc, detect, limit_for, worst
+from dmpel_core.skills.own_episodes import OwnEpisodes, read_own
 from dmpel_core.skills.queries import Asker
 from dmpel_core.skills.results import keep
 
@@ -41,7 +44,8 @@ class Run:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("library", type=Path, help="folder of the library; the generation in use is calibrated")
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="held-out demonstrations of its tasks")
+    parser.add_argument("--data", type=Path, nargs="*", default=[], help="held-out demonstrations of its tasks")
+    parser.add_argument("--evaluation", type=Path, nargs="*", default=[], help="what `dmpel evaluate` wrote since limits were last set")
     parser.add_argument("--foreign", type=Path, nargs="*", default=[], help="demonstrations that it does not know, to measure with")
     parser.add_argument("--demonstrations", type=int, default=20, help="of each file of --data (default 20)")
     parser.add_argument("--foreign-demonstrations", type=int, default=1, help="of each file of --foreign (default 1)")
@@ -54,19 +58,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate, measure, and print the figures."""
     library = read_library(arguments.library)
-    asker = Asker(library)
+    asker, before = Asker(library), library_alarm(library)
+    if before is None:
+        raise DmpelError(f"{library.path} has no replay memory to tell the familiar from: learn its tasks with coefficient replay")
+    own = read_own(library, before, arguments.evaluation)
     known = read_runs(asker, arguments.data, arguments.first, arguments.demonstrations)
-    calibrating, measuring = known[::2], known[1::2]
-    limits = calibrate(library, calibrating, arguments.ticks, arguments.per_hour)
-    library = keep_beside(library, "alarm", limits)
+    if arguments.evaluation:
+        calibrating, measuring = own.successes, known
+    else:
+        calibrating, measuring = familiar_in(library, before, known[::2], arguments.ticks), known[1::2]
+    library = keep_beside(library, "alarm", {**library.alarm(), **calibrate(library, calibrating, arguments.per_hour)})
     foreign = read_runs(asker, arguments.foreign, 0, arguments.foreign_demonstrations)
     alarm = library_alarm(library)
     assert alarm is not None
     figures = measure(alarm, measuring, foreign, arguments.ticks)
+    if arguments.evaluation:
+        figures |= {f"demonstrations_{name}": figures[name] for name in ("false_alarms", "hours_measured")}
+        figures |= measure_own(alarm, own, arguments.per_hour)
     for name, value in figures.items():
         print(f"{name:24} {value}")
     if arguments.results:
-        how = {"ticks_in_a_row": arguments.ticks, "per_hour_asked": arguments.per_hour, "episodes_to_calibrate": len(calibrating)}
+        episodes = sum(map(len, calibrating.values()))
+        how = {"ticks_in_a_row": arguments.ticks, "per_hour_asked": arguments.per_hour, "episodes_to_calibrate": episodes}
         keep(arguments.results, {**figures, "alarm_measured_with": how})
     return 0
 
@@ -82,26 +95,29 @@ def read_runs(asker: Asker, files: Sequence[Path], first: int, count: int) -> li
     return runs
 
 
-def calibrate(library: Library, runs: Sequence[Run], ticks: int, per_hour: float) -> dict[str, np.ndarray]:
-    """Return a limit for each task of which there are runs, under the name that `library_alarm` looks for.
+def familiar_in(library: Library, alarm: Alarm, runs: Sequence[Run], ticks: int) -> dict[str, list[Familiar]]:
+    """Return how far the runs of each known task go, by the name of its expert."""
+    found = {}
+    for expert, task in ((expert, task) for expert in library.experts for task in alarm.tasks if task.name == expert.name):
+        distances = [np.array([task.distance(row) for row in run.features]) for run in runs if run.instruction in expert.instructions]
+        found[expert.name] = [Familiar(worst(one, ticks), len(one)) for one in distances]
+    return found
+
+
+def calibrate(library: Library, familiar: Mapping[str, Sequence[Familiar]], per_hour: float) -> dict[str, np.ndarray]:
+    """Return a limit for each task of which there are familiar episodes, under the name that `library_alarm` looks for.
 
     Raises:
-        DmpelError: There is no run of any task, or no replay memory.
+        DmpelError: There is none of any task.
     """
-    alarm = library_alarm(library)
-    if alarm is None:
-        raise DmpelError(f"{library.path} has no replay memory to tell the familiar from: learn its tasks with coefficient replay")
-    tasks: dict[str, Task] = {task.name: task for task in alarm.tasks}
-    limits = dict(library.alarm())
-    for expert in library.experts:
-        episodes = [run for run in runs if run.instruction in expert.instructions and expert.name in tasks]
-        if episodes:
-            distances = [np.array([tasks[expert.name].distance(row) for row in run.features]) for run in episodes]
-            limit = limit_for(distances, ticks, per_hour, FREQUENCY)
-            limits[limit_name(expert.factors.sha256)] = np.array([limit], np.float32)
+    limits = {
+        limit_name(expert.factors.sha256): np.array([limit_for(familiar[expert.name], per_hour, FREQUENCY)], np.float32)
+        for expert in library.experts
+        if familiar.get(expert.name)
+    }
     if not limits:
         known = ", ".join(repr(expert.instructions[0]) for expert in library.experts)
-        raise DmpelError(f"none of the demonstrations is of a task of {library.path}: it knows {known}")
+        raise DmpelError(f"none of the episodes is of a task of {library.path}: it knows {known}")
     return limits
 
 
@@ -122,3 +138,26 @@ def measure(alarm: Alarm, known: Sequence[Run], foreign: Sequence[Run], ticks: i
             figures[f"alarm_auroc_{name}"] = round(auroc(np.concatenate(familiar), np.concatenate(episodes)), 4)
             figures[f"alarm_detection_{name}"] = asdict(detect(episodes, ticks))
     return figures
+
+
+def measure_own(alarm: Alarm, own: OwnEpisodes, per_hour: float) -> dict[str, object]:
+    """Return how often the library's own successes raise the alarm, and in how many of its failures it is raised.
+
+    Of a task's successes every other one is measured with the limit that the others would have set, and these with the limit of
+    those: no episode meets a limit that it had a part in. Failures meet the limits that were set.
+    """
+    alarms, ticks = 0, 0
+    for episodes in own.successes.values():
+        for setting, measured in ((episodes[::2], episodes[1::2]), (episodes[1::2], episodes[::2])):
+            if setting:
+                limit = limit_for(setting, per_hour, FREQUENCY)
+                alarms += sum(episode.worst > limit for episode in measured)
+                ticks += sum(episode.ticks for episode in measured)
+    hours, limits = ticks / FREQUENCY / 3600, {task.name: task.limit for task in alarm.tasks}
+    raised = [episode.worst > limits[name] for name, episodes in own.failures.items() for episode in episodes]
+    return {
+        "false_alarms": alarms,
+        "hours_measured": round(hours, 3),
+        "false_alarms_per_hour": round(alarms / max(hours, 1e-9), 3),
+        "alarm_in_failures": {"episodes": len(raised), "raised": sum(raised)},
+    }

@@ -23,17 +23,29 @@ def worst(scores: np.ndarray, ticks: int) -> float:
     return max(float(window.min()) for window in np.lib.stride_tricks.sliding_window_view(scores, span))
 
 
-def limit_for(episodes: Sequence[np.ndarray], ticks: int, per_hour: float, frequency: float) -> float:
-    """Return the limit at which these familiar episodes would raise so many false alarms an hour.
+@dataclass(frozen=True)
+class Familiar:
+    """One episode in which nothing was strange.
+
+    Attributes:
+        worst: The largest distance that a few ticks in a row exceeded.
+        ticks: How long it was.
+    """
+
+    worst: float
+    ticks: int
+
+
+def limit_for(episodes: Sequence[Familiar], per_hour: float, frequency: float) -> float:
+    """Return the limit at which episodes like these would raise so many false alarms an hour.
 
     Args:
-        episodes: The scores of each, (length,).
-        ticks: Of the debouncing.
+        episodes: At least one.
         per_hour: The false alarms that are put up with [1/h].
         frequency: Ticks a second [Hz].
     """
-    maxima = np.log([max(worst(scores, ticks), 1e-9) for scores in episodes])
-    hours = np.mean([len(scores) for scores in episodes]) / frequency / 3600
+    maxima = np.log([max(episode.worst, 1e-9) for episode in episodes])
+    hours = np.mean([episode.ticks for episode in episodes]) / frequency / 3600
     chance = min(0.5, float(per_hour * hours))
     if len(maxima) < FEWEST:
         return float(1.5 * np.exp(maxima.max()))

@@ -14,7 +14,7 @@ from dmpel_core import inference
 from dmpel_core.errors import DmpelError
 from dmpel_core.evaluation import evaluate as command
 from dmpel_core.evaluation import rollout
-from dmpel_core.experts.library import Library
+from dmpel_core.experts.library import Library, open_library
 from dmpel_core.inference.engine import Engine, Tick
 from dmpel_core.inference.options import Savings
 from dmpel_core.observation import Observation
@@ -144,8 +144,11 @@ def test_an_evaluation_goes_on_with_what_its_file_lacks(library: Library, notebo
 
 def test_what_acts_is_told_by_the_files_of_a_generation(tmp_path: Path) -> None:
     library, other = (make_small_library(tmp_path / str(seed), experts=2, seed=seed) for seed in (0, 1))
-    assert command.what_acts(library.path, None) == command.what_acts(library.path, 2)
-    assert len({command.what_acts(library.path, 1), command.what_acts(library.path, 2), command.what_acts(other.path, 2)}) == 3
+    assert open_library(library.path).manifest.what_acts() == open_library(library.path, 2).manifest.what_acts()
+    assert (
+        len({open_library(path, number).manifest.what_acts() for path, number in ((library.path, 1), (library.path, 2), (other.path, 2))})
+        == 3
+    )
 
 
 @pytest.mark.parametrize(

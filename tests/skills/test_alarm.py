@@ -1,5 +1,6 @@
 """The alarm: what is strange, how limits come from episodes, and what the figures mean."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.keeping import keep_beside
 from dmpel_core.experts.library import Library, read_library
+from dmpel_core.json_file import write_json
 from dmpel_core.skills import alarm_command
 from dmpel_core.skills.alarm import Alarm, Debounce, familiar, library_alarm, limit_name, text_limit
-from dmpel_core.skills.alarm_command import Run, calibrate, measure
-from dmpel_core.skills.calibration import alarms_in, auroc, detect, limit_for, worst
+from dmpel_core.skills.alarm_command import Run, calibrate, familiar_in, measure
+from dmpel_core.skills.calibration import Familiar, alarms_in, auroc, detect, limit_for, worst
+from tests.skills.arguments import run
 from tests.skills.small import WIDTH, context
 
 
@@ -80,14 +83,15 @@ def test_the_worst_is_what_some_ticks_in_a_row_exceed() -> None:
 
 def test_a_limit_holds_the_rate_that_was_asked_for() -> None:
     rng = np.random.default_rng(0)
-    episodes = [np.exp(0.2 * rng.normal(size=200)) for _ in range(400)]
+    scores = [np.exp(0.2 * rng.normal(size=200)) for _ in range(400)]
+    episodes = [Familiar(worst(one, 1), len(one)) for one in scores]
     hours = 400 * 200 / 20.0 / 3600
     for per_hour in (5.0, 20.0):
-        limit = limit_for(episodes[:200], 1, per_hour, 20.0)
-        alarms = alarms_in([scores / limit for scores in episodes[200:]], 1)
+        limit = limit_for(episodes[:200], per_hour, 20.0)
+        alarms = alarms_in([one / limit for one in scores[200:]], 1)
         assert alarms / (hours / 2) < 2 * per_hour
-    assert limit_for(episodes[:10], 1, 0.01, 20.0) > limit_for(episodes[:10], 1, 1.0, 20.0)
-    assert limit_for([np.ones(5)], 1, 1.0, 20.0) == pytest.approx(1.5)
+    assert limit_for(episodes[:10], 0.01, 20.0) > limit_for(episodes[:10], 1.0, 20.0)
+    assert limit_for([Familiar(1.0, 5)], 1.0, 20.0) == pytest.approx(1.5)
 
 
 def test_auroc_is_the_chance_that_the_strange_scores_higher_ties_half() -> None:
@@ -110,7 +114,9 @@ def runs_of(number: int, count: int, instruction: str, seed: int) -> list[Run]:
 
 def test_calibrated_limits_go_into_the_library_and_the_figures_tell_strange_from_known(own: Library) -> None:
     known = [run for number in range(3) for run in runs_of(number, 12, f"put the bowl on plate {number}", 50)]
-    limits = calibrate(own, known[::2], 5, 1.0)
+    before = library_alarm(own)
+    assert before is not None
+    limits = calibrate(own, familiar_in(own, before, known[::2], 5), 1.0)
     assert limits.keys() == {limit_name(expert.factors.sha256) for expert in own.experts}
     alarm = library_alarm(keep_beside(own, "alarm", limits))
     assert alarm is not None
@@ -122,13 +128,58 @@ def test_calibrated_limits_go_into_the_library_and_the_figures_tell_strange_from
 
 
 def test_demonstrations_of_no_known_task_cannot_calibrate(taught: Library) -> None:
-    with pytest.raises(DmpelError, match=r"none of the demonstrations is of a task of .*it knows 'put the bowl on plate 0'"):
-        calibrate(read_library(taught.path, 1), runs_of(5, 3, "sing", 0), 5, 1.0)
+    library = read_library(taught.path, 1)
+    alarm = library_alarm(library)
+    assert alarm is not None
+    with pytest.raises(DmpelError, match=r"none of the episodes is of a task of .*it knows 'put the bowl on plate 0'"):
+        calibrate(library, familiar_in(library, alarm, runs_of(5, 3, "sing", 0), 5), 1.0)
+
+
+def evaluation_of(library: Library, path: Path, *strangeness: float, **changes: object) -> Path:
+    """Write what `dmpel evaluate` would of so strange successes of the first task, and of a failure four times as strange as the last."""
+    outcomes = [{"state": 0, "success": True, "ticks": 100, "alarms": 0, "strangeness": one} for one in strangeness]
+    failure = {"state": 0, "success": False, "ticks": 100, "alarms": 1, "strangeness": 4 * strangeness[-1]}
+    row = {"task": 0, "told": 0, "condition": "normal", "instruction": "put the bowl on plate 0", "outcomes": [*outcomes, failure]}
+    blank = {**row, "condition": "blank", "outcomes": [{**failure, "success": True}]}
+    settings = {"files": library.manifest.what_acts(), "limits": library.manifest.alarm_limits(), **changes}
+    write_json(path, {"settings": settings, "tasks": [row, blank]})
+    return path
+
+
+def test_the_librarys_own_successes_set_the_limits_of_their_tasks(tmp_path: Path, own: Library) -> None:
+    before = library_alarm(own)
+    assert before is not None
+    path = evaluation_of(own, tmp_path / "evaluation.json", *(1.5 + 0.001 * np.arange(40)), 1.8)
+    results = tmp_path / "skills.json"
+    assert run(alarm_command, str(own.path), "--evaluation", str(path), "--results", str(results)) == 0
+    after = library_alarm(read_library(own.path))
+    assert after is not None
+    first, *others = (new.limit / old.limit for old, new in zip(before.tasks, after.tasks, strict=True))
+    assert 1.8 <= first < 3, "beyond the strangest success; neither the failure nor the blank pictures set it"
+    assert others == [1, 1]
+    figures = json.loads(results.read_text())
+    assert figures["false_alarms"] == 1, "the strangest success is one for the limit that the half without it would have set"
+    assert figures["hours_measured"] == round(41 * 100 / 20 / 3600, 3)
+    assert figures["alarm_in_failures"] == {"episodes": 1, "raised": 1}
+
+
+def test_an_evaluation_of_something_else_sets_no_limit(tmp_path: Path, own: Library) -> None:
+    path, before = tmp_path / "evaluation.json", (own.path / "manifest.json").read_bytes()
+    for changes, fault in (({"files": "00"}, "another generation"), ({"limits": "11"}, "other limits, {'limits': ..11., None")):
+        evaluation_of(own, path, 0.5, **changes)
+        with pytest.raises(DmpelError, match=fault):
+            run(alarm_command, str(own.path), "--evaluation", str(path))
+    path.write_text(evaluation_of(own, path, 0.5).read_text().replace('"strangeness": 0.5', '"strangeness": null'))
+    with pytest.raises(DmpelError, match="does not say how strange its episodes were: evaluate with ONNX graphs"):
+        run(alarm_command, str(own.path), "--evaluation", str(path))
+    path.write_text("[]")
+    with pytest.raises(DmpelError, match="not what this version of `dmpel evaluate` writes"):
+        run(alarm_command, str(own.path), "--evaluation", str(path))
+    assert (own.path / "manifest.json").read_bytes() == before
 
 
 def test_the_command_reads_demonstrations_with_the_librarys_own_eyes(tmp_path: Path, own: Library) -> None:
     from tests.core.conftest import write_noise
-    from tests.skills.arguments import run
 
     path = write_noise(tmp_path / "noise_demo.hdf5", "put the bowl on plate 0", 0, (24, 24, 24, 24))
     results = tmp_path / "skills.json"
