@@ -57,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Calibrate, measure, and print the figures."""
+    if arguments.evaluation and arguments.ticks != TICKS:
+        raise DmpelError(f"evaluations tell what {TICKS} ticks in a row exceed, not {arguments.ticks}: leave --ticks out, or --evaluation")
     library = read_library(arguments.library)
     asker, before = Asker(library), library_alarm(library)
     if before is None:

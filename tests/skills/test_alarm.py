@@ -172,6 +172,8 @@ def test_an_evaluation_of_something_else_sets_no_limit(tmp_path: Path, own: Libr
     path.write_text(evaluation_of(own, path, 0.5).read_text().replace('"strangeness": 0.5', '"strangeness": null'))
     with pytest.raises(DmpelError, match="does not say how strange its episodes were: evaluate with ONNX graphs"):
         run(alarm_command, str(own.path), "--evaluation", str(path))
+    with pytest.raises(DmpelError, match="evaluations tell what 20 ticks in a row exceed, not 5"):
+        run(alarm_command, str(own.path), "--evaluation", str(path), "--ticks", "5")
     path.write_text("[]")
     with pytest.raises(DmpelError, match="not what this version of `dmpel evaluate` writes"):
         run(alarm_command, str(own.path), "--evaluation", str(path))
