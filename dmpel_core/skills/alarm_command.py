@@ -1,10 +1,10 @@
 """Calibrate a library's alarm on familiar episodes, and measure it on others.
 
-Of each known task's held-out demonstrations every other one sets the limit, the rest measure. Nearer to what a robot will see is what
-`dmpel evaluate` wrote: with --evaluation the library's own successes set the limits of their tasks, and demonstrations only measure. How
-often successes raise the alarm is then told by limits that the other half of them would have set. --foreign are demonstrations that the
-library does not know: with their own instruction (an unknown task) and with a known one (an unknown scene). The limits go into the
-library beside its generation; nothing else of it changes.
+Of each known task's held-out demonstrations every other one sets the limit, the rest measure. With --evaluation the library's own
+successes, as `dmpel evaluate` wrote them, set it too, which is nearer to what a robot will see; how often successes raise the alarm is
+told by limits that the other half of them would have set. --foreign are demonstrations that the library does not know: with their own
+instruction (an unknown task) and with a known one (an unknown scene). The limits go into the library beside its generation; nothing
+else of it changes.
 """
 
 import argparse
@@ -65,18 +65,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise DmpelError(f"{library.path} has no replay memory to tell the familiar from: learn its tasks with coefficient replay")
     own = read_own(library, before, arguments.evaluation)
     known = read_runs(asker, arguments.data, arguments.first, arguments.demonstrations)
-    if arguments.evaluation:
-        calibrating, measuring = own.successes, known
-    else:
-        calibrating, measuring = familiar_in(library, before, known[::2], arguments.ticks), known[1::2]
+    shown = familiar_in(library, before, known[::2], arguments.ticks)
+    calibrating = {name: [*episodes, *own.successes.get(name, ())] for name, episodes in shown.items()}
     library = keep_beside(library, "alarm", {**library.alarm(), **calibrate(library, calibrating, arguments.per_hour)})
     foreign = read_runs(asker, arguments.foreign, 0, arguments.foreign_demonstrations)
     alarm = library_alarm(library)
     assert alarm is not None
-    figures = measure(alarm, measuring, foreign, arguments.ticks)
+    figures = measure(alarm, known[1::2], foreign, arguments.ticks)
     if arguments.evaluation:
-        figures |= {f"demonstrations_{name}": figures[name] for name in ("false_alarms", "hours_measured")}
-        figures |= measure_own(alarm, own, arguments.per_hour)
+        figures |= measure_own(alarm, own, shown, arguments.per_hour)
     for name, value in figures.items():
         print(f"{name:24} {value}")
     if arguments.results:
@@ -142,24 +139,25 @@ def measure(alarm: Alarm, known: Sequence[Run], foreign: Sequence[Run], ticks: i
     return figures
 
 
-def measure_own(alarm: Alarm, own: OwnEpisodes, per_hour: float) -> dict[str, object]:
+def measure_own(alarm: Alarm, own: OwnEpisodes, shown: Mapping[str, Sequence[Familiar]], per_hour: float) -> dict[str, object]:
     """Return how often the library's own successes raise the alarm, and in how many of its failures it is raised.
 
     Of a task's successes every other one is measured with the limit that the others would have set, and these with the limit of
-    those: no episode meets a limit that it had a part in. Failures meet the limits that were set.
+    those, beside the demonstrations that were shown: no episode meets a limit that it had a part in. Failures meet the limits that
+    were set.
     """
     alarms, ticks = 0, 0
-    for episodes in own.successes.values():
+    for name, episodes in own.successes.items():
         for setting, measured in ((episodes[::2], episodes[1::2]), (episodes[1::2], episodes[::2])):
             if setting:
-                limit = limit_for(setting, per_hour, FREQUENCY)
+                limit = limit_for([*setting, *shown.get(name, ())], per_hour, FREQUENCY)
                 alarms += sum(episode.worst > limit for episode in measured)
                 ticks += sum(episode.ticks for episode in measured)
     hours, limits = ticks / FREQUENCY / 3600, {task.name: task.limit for task in alarm.tasks}
     raised = [episode.worst > limits[name] for name, episodes in own.failures.items() for episode in episodes]
     return {
-        "false_alarms": alarms,
-        "hours_measured": round(hours, 3),
-        "false_alarms_per_hour": round(alarms / max(hours, 1e-9), 3),
+        "own_false_alarms": alarms,
+        "own_hours_measured": round(hours, 3),
+        "own_false_alarms_per_hour": round(alarms / max(hours, 1e-9), 3),
         "alarm_in_failures": {"episodes": len(raised), "raised": sum(raised)},
     }

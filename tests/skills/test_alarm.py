@@ -158,8 +158,8 @@ def test_the_librarys_own_successes_set_the_limits_of_their_tasks(tmp_path: Path
     assert 1.8 <= first < 3, "beyond the strangest success; neither the failure nor the blank pictures set it"
     assert others == [1, 1]
     figures = json.loads(results.read_text())
-    assert figures["false_alarms"] == 1, "the strangest success is one for the limit that the half without it would have set"
-    assert figures["hours_measured"] == round(41 * 100 / 20 / 3600, 3)
+    assert figures["own_false_alarms"] == 1, "the strangest success is one for the limit that the half without it would have set"
+    assert figures["own_hours_measured"] == round(41 * 100 / 20 / 3600, 3)
     assert figures["alarm_in_failures"] == {"episodes": 1, "raised": 1}
 
 
