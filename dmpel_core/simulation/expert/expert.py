@@ -15,14 +15,36 @@ from dmpel_core.simulation.expert.skills.lean import lean
 from dmpel_core.simulation.expert.skills.pick_place import Spot, pick, place
 from dmpel_core.simulation.expert.skills.push import push
 from dmpel_core.simulation.expert.skills.shelve import shelve
-from dmpel_core.simulation.expert.skills.stove import turn_on
+from dmpel_core.simulation.expert.skills.stove import turn_off, turn_on
 from dmpel_core.simulation.expert.skills.swing import close_door, has_hinge
 from dmpel_core.simulation.expert.spots import Predicate, spot_for
 from dmpel_core.simulation.expert.stuck import StuckError
 
-_ORDER = {"turnon": 0, "open": 0, "on": 1, "in": 1, "lift": 1, "close": 2}
+_KINDS = ("turnon", "turnoff", "open", "on", "in", "lift", "close")
 _IN_REGION = 0.75
 """Share of a region's half size within which an object is put: the rest is for what the hand misses by."""
+
+
+def in_order(goal: tuple[Predicate, ...]) -> list[Predicate]:
+    """Return the predicates of a goal in the order in which they can be made true.
+
+    What nothing goes into is closed first, out of the way. Then things are turned and opened; then moved, each after what it is put
+    upon; then the rest is closed.
+    """
+    moves = {names[0]: names[1] for _, *names in goal if len(names) == 2}
+
+    def rank(predicate: Predicate) -> int:
+        kind, *names = predicate
+        if kind == "close":
+            return len(goal) + 1 if any(target.startswith(names[0]) for target in moves.values()) else -1
+        if len(names) < 2:
+            return 0
+        under, carried = 1, moves.get(names[1])
+        while carried is not None and under < len(goal):
+            under, carried = under + 1, moves.get(carried)
+        return under
+
+    return sorted(goal, key=rank)
 
 
 class Expert:
@@ -66,7 +88,7 @@ class Expert:
         return next(self._actions, None)
 
     def _run(self) -> Actions:
-        for predicate in sorted(self._goal, key=lambda predicate: _ORDER.get(predicate[0], 1)):
+        for predicate in in_order(self._goal):
             yield from self._achieve(predicate)
         self._arm.phase = "wait"
         yield from self._arm.hold(25)
@@ -79,16 +101,16 @@ class Expert:
             return open_door(self._arm, self._scene, names[0], attempt=self._attempt)
         if kind == "close" and len(names) == 1 and has_hinge(self._scene, names[0]):
             return close_door(self._arm, self._scene, names[0], attempt=self._attempt)
-        single: dict[str, Callable[..., Actions]] = {"open": open_drawer, "close": close_drawer, "turnon": turn_on}
+        single: dict[str, Callable[..., Actions]] = {"open": open_drawer, "close": close_drawer, "turnon": turn_on, "turnoff": turn_off}
         if kind in single and len(names) == 1:
-            if kind != "turnon" and not self._scene.has_site(names[0]):
+            if kind in ("open", "close") and not self._scene.has_site(names[0]):
                 raise StuckError(
                     f"no skill for ({' '.join(predicate)}): no drawer, nor a door with a latch to open or one on a hinge to close"
                 )
             return single[kind](self._arm, self._scene, names[0], attempt=self._attempt)
         if kind in ("on", "in") and len(names) == 2:
             return self._put(predicate)
-        raise StuckError(f"no skill for ({' '.join(predicate)}); known predicates: {', '.join(_ORDER)}")
+        raise StuckError(f"no skill for ({' '.join(predicate)}); known predicates: {', '.join(_KINDS)}")
 
     def _put(self, predicate: Predicate) -> Actions:
         _, name, target = predicate

@@ -1,5 +1,6 @@
-"""Turn on a stove: grip the lever of its knob and twist, or push the lever sideways."""
+"""Turn a stove on or off: grip the lever of its knob and twist, or, to turn it on, push the lever sideways."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,10 @@ from dmpel_core.simulation.expert.stuck import StuckError
 
 _TWISTED, _PUSHED, _LEAST = 0.8, 0.9, 0.5
 """Knob positions at which a twist ends, a push ends, and below which it has failed [rad]."""
-_TWIST_STEP, _TWIST_TICKS = np.deg2rad(8.0), 15
-"""How far a twist goes at a time, and how many ticks a hand that is held up may take for that."""
+_OFF = 0.0
+"""The knob is off below this [rad], just before its stop."""
+_TWIST_STEP, _TWIST_STEPS, _TWIST_TICKS = np.deg2rad(8.0), 12, 15
+"""How far a twist goes at a time, how often at most, and how many ticks a hand that is held up may take for that."""
 _TWIST_DEPTHS = (0.012, 0.018)
 
 
@@ -69,11 +72,28 @@ def turn_on(arm: Arm, scene: Scene, stove: str, *, attempt: int = 0) -> Actions:
     if attempt % 3 == 2:
         yield from _push(arm, scene, knob, attempt // 3 % 4)
     else:
-        yield from _twist(arm, scene, knob, _TWIST_DEPTHS[attempt % 3])
+        yield from _twist(arm, scene, knob, _TWIST_DEPTHS[attempt % 3], lambda: scene.joint_position(knob.joint) > _TWISTED)
+        _check_on(scene, knob)
+        yield from _leave(arm)
     arm.rotation_goal = down()
 
 
-def _twist(arm: Arm, scene: Scene, knob: Knob, depth: float) -> Actions:
+def turn_off(arm: Arm, scene: Scene, stove: str, *, attempt: int = 0) -> Actions:
+    """Twist the knob of a stove back to its stop.
+
+    Raises:
+        StuckError: The knob did not turn far enough.
+    """
+    knob = find_knob(scene, stove)
+    depth = _TWIST_DEPTHS[attempt % len(_TWIST_DEPTHS)]
+    yield from _twist(arm, scene, knob, depth, lambda: scene.joint_position(knob.joint) < _OFF, back=True)
+    if (position := scene.joint_position(knob.joint)) >= _OFF:
+        raise StuckError(f"the knob turned back to {position:.2f} rad, not below {_OFF} rad: the lever slipped")
+    yield from _leave(arm)
+    arm.rotation_goal = down()
+
+
+def _twist(arm: Arm, scene: Scene, knob: Knob, depth: float, until: Callable[[], bool], back: bool = False) -> Actions:
     yaw, grip = knob.yaw, knob.grip(depth)
     arm.phase, arm.gripper, arm.rotation_goal = "reach", OPEN, down(yaw)
     yield from arm.raise_to(max(arm.position[2], scene.table_height + 0.22))
@@ -81,12 +101,14 @@ def _twist(arm: Arm, scene: Scene, knob: Knob, depth: float) -> Actions:
     arm.phase = "align"
     yield from arm.move(grip, within=0.005, within_angle=0.08, ticks=60, speed=0.5)
     yield from arm.hold(6, CLOSE)
-    arm.phase = "turn"
-    for step in range(1, 13):
-        yield from arm.move(grip, down(yaw + step * _TWIST_STEP), within=0.02, within_angle=0.03, ticks=_TWIST_TICKS)
-        if scene.joint_position(knob.joint) > _TWISTED:
+    arm.phase, turn = "turn", -_TWIST_STEP if back else _TWIST_STEP
+    for step in range(1, _TWIST_STEPS + 1):
+        yield from arm.move(grip, down(yaw + step * turn), within=0.02, within_angle=0.03, ticks=_TWIST_TICKS)
+        if until():
             break
-    _check(scene, knob)
+
+
+def _leave(arm: Arm) -> Actions:
     arm.phase = "release"
     yield from arm.hold(3, OPEN)
     arm.phase = "retreat"
@@ -110,13 +132,13 @@ def _push(arm: Arm, scene: Scene, knob: Knob, variant: int) -> Actions:
     yield from arm.move(start, within=0.008, within_angle=0.1, ticks=60, speed=0.5)
     arm.phase = "turn"
     yield from arm.move(end, within_angle=9.0, ticks=60, speed=0.6, until=lambda: scene.joint_position(knob.joint) > _PUSHED)
-    _check(scene, knob)
+    _check_on(scene, knob)
     arm.phase = "retreat"
     yield from arm.move(arm.position - ahead * 0.02, within=0.02, within_angle=9.0, ticks=10)
     yield from arm.raise_to(arm.position[2] + 0.15, ticks=40)
 
 
-def _check(scene: Scene, knob: Knob) -> None:
+def _check_on(scene: Scene, knob: Knob) -> None:
     position = scene.joint_position(knob.joint)
     if position < _LEAST:
         raise StuckError(f"the knob turned to {position:.2f} rad, less than {_LEAST} rad: the lever slipped")
