@@ -71,9 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
     foreign = read_runs(asker, arguments.foreign, 0, arguments.foreign_demonstrations)
     alarm = library_alarm(library)
     assert alarm is not None
-    figures = measure(alarm, known[1::2], foreign, arguments.ticks)
+    strange, familiar = measure(alarm, known[1::2], foreign, arguments.ticks)
+    figures = told(familiar)
     if arguments.evaluation:
-        figures |= measure_own(alarm, own, shown, arguments.per_hour)
+        successes, failures = measure_own(alarm, own, shown, arguments.per_hour)
+        figures = told(familiar + successes) | {f"own_{name}": value for name, value in told(successes).items()} | failures
+    figures |= strange
     for name, value in figures.items():
         print(f"{name:24} {value}")
     if arguments.results:
@@ -120,26 +123,44 @@ def calibrate(library: Library, familiar: Mapping[str, Sequence[Familiar]], per_
     return limits
 
 
-def measure(alarm: Alarm, known: Sequence[Run], foreign: Sequence[Run], ticks: int) -> dict[str, object]:
-    """Return the alarm's figures on episodes that set no limit."""
-    familiar = [run.scores(alarm) for run in known]
-    hours = sum(map(len, familiar)) / FREQUENCY / 3600
-    alarms = alarms_in(familiar, ticks)
-    figures: dict[str, object] = {
-        "false_alarms": alarms,
+@dataclass(frozen=True)
+class FalseAlarms:
+    """How often the alarm was raised where all was familiar, and in how many ticks."""
+
+    alarms: int
+    ticks: int
+
+    def __add__(self, other: "FalseAlarms") -> "FalseAlarms":
+        """Return those of both."""
+        return FalseAlarms(self.alarms + other.alarms, self.ticks + other.ticks)
+
+
+def told(found: FalseAlarms) -> dict[str, object]:
+    """Return the figures of false alarms."""
+    hours = found.ticks / FREQUENCY / 3600
+    return {
+        "false_alarms": found.alarms,
         "hours_measured": round(hours, 3),
-        "false_alarms_per_hour": round(alarms / max(hours, 1e-9), 3),
+        "false_alarms_per_hour": round(found.alarms / max(hours, 1e-9), 3),
     }
+
+
+def measure(alarm: Alarm, known: Sequence[Run], foreign: Sequence[Run], ticks: int) -> tuple[dict[str, object], FalseAlarms]:
+    """Return how well the alarm tells foreign episodes from known ones that set no limit, and its false alarms in these."""
+    familiar = [run.scores(alarm) for run in known]
+    figures: dict[str, object] = {}
     strange = {"task": [run.scores(alarm) for run in foreign],
                "scene": [run.scores(alarm, task.text) for run, task in zip(foreign, cycle(alarm.tasks))]}  # fmt: skip
     for name, episodes in strange.items():
         if episodes and familiar:
             figures[f"alarm_auroc_{name}"] = round(auroc(np.concatenate(familiar), np.concatenate(episodes)), 4)
             figures[f"alarm_detection_{name}"] = asdict(detect(episodes, ticks))
-    return figures
+    return figures, FalseAlarms(alarms_in(familiar, ticks), sum(map(len, familiar)))
 
 
-def measure_own(alarm: Alarm, own: OwnEpisodes, shown: Mapping[str, Sequence[Familiar]], per_hour: float) -> dict[str, object]:
+def measure_own(
+    alarm: Alarm, own: OwnEpisodes, shown: Mapping[str, Sequence[Familiar]], per_hour: float
+) -> tuple[FalseAlarms, dict[str, object]]:
     """Return how often the library's own successes raise the alarm, and in how many of its failures it is raised.
 
     Of a task's successes every other one is measured with the limit that the others would have set, and these with the limit of
@@ -153,11 +174,6 @@ def measure_own(alarm: Alarm, own: OwnEpisodes, shown: Mapping[str, Sequence[Fam
                 limit = limit_for([*setting, *shown.get(name, ())], per_hour, FREQUENCY)
                 alarms += sum(episode.worst > limit for episode in measured)
                 ticks += sum(episode.ticks for episode in measured)
-    hours, limits = ticks / FREQUENCY / 3600, {task.name: task.limit for task in alarm.tasks}
+    limits = {task.name: task.limit for task in alarm.tasks}
     raised = [episode.worst > limits[name] for name, episodes in own.failures.items() for episode in episodes]
-    return {
-        "own_false_alarms": alarms,
-        "own_hours_measured": round(hours, 3),
-        "own_false_alarms_per_hour": round(alarms / max(hours, 1e-9), 3),
-        "alarm_in_failures": {"episodes": len(raised), "raised": sum(raised)},
-    }
+    return FalseAlarms(alarms, ticks), {"alarm_in_failures": {"episodes": len(raised), "raised": sum(raised)}}

@@ -12,7 +12,7 @@ from dmpel_core.experts.library import Library, read_library
 from dmpel_core.json_file import write_json
 from dmpel_core.skills import alarm_command
 from dmpel_core.skills.alarm import Alarm, Debounce, familiar, library_alarm, limit_name, text_limit
-from dmpel_core.skills.alarm_command import Run, calibrate, familiar_in, measure
+from dmpel_core.skills.alarm_command import FalseAlarms, Run, calibrate, familiar_in, measure
 from dmpel_core.skills.calibration import Familiar, alarms_in, auroc, detect, limit_for, worst
 from tests.skills.arguments import run
 from tests.skills.small import WIDTH, context
@@ -121,8 +121,8 @@ def test_calibrated_limits_go_into_the_library_and_the_figures_tell_strange_from
     alarm = library_alarm(keep_beside(own, "alarm", limits))
     assert alarm is not None
     assert [task.limit for task in alarm.tasks] == pytest.approx([float(limit[0]) for limit in limits.values()])
-    figures = measure(alarm, known[1::2], runs_of(5, 3, "sing", 90), 5)
-    assert figures["false_alarms"] == 0
+    figures, familiar = measure(alarm, known[1::2], runs_of(5, 3, "sing", 90), 5)
+    assert familiar == FalseAlarms(0, sum(len(one.features) for one in known[1::2]))
     assert figures["alarm_auroc_task"] == figures["alarm_auroc_scene"] == 1.0
     assert figures["alarm_detection_scene"] == {"episodes": 3, "raised": 3, "delay": 5.0}
 
@@ -159,7 +159,8 @@ def test_the_librarys_own_successes_set_the_limits_of_their_tasks(tmp_path: Path
     assert others == [1, 1]
     figures = json.loads(results.read_text())
     assert figures["own_false_alarms"] == 1, "the strangest success is one for the limit that the half without it would have set"
-    assert figures["own_hours_measured"] == round(41 * 100 / 20 / 3600, 3)
+    assert figures["own_hours_measured"] == figures["hours_measured"] == round(41 * 100 / 20 / 3600, 3)
+    assert figures["own_false_alarms_per_hour"] == figures["false_alarms_per_hour"] == pytest.approx(1 / (41 * 100 / 20 / 3600), abs=1e-3)
     assert figures["alarm_in_failures"] == {"episodes": 1, "raised": 1}
 
 
