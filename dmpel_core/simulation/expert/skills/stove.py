@@ -14,8 +14,10 @@ _TWISTED, _PUSHED, _LEAST = 0.8, 0.9, 0.5
 """Knob positions at which a twist ends, a push ends, and below which it has failed [rad]."""
 _OFF = 0.0
 """The knob is off below this [rad], just before its stop."""
-_TWIST_STEP, _TWIST_STEPS, _TWIST_TICKS = np.deg2rad(8.0), 12, 15
-"""How far a twist goes at a time, how often at most, and how many ticks a hand that is held up may take for that."""
+_TWIST_STEP, _TWIST_TICKS = np.deg2rad(8.0), 15
+"""How far a twist goes at a time, and how many ticks a hand that is held up may take for that."""
+_TWIST_ON, _BEYOND = 12 * _TWIST_STEP, 3 * _TWIST_STEP
+"""The longest twist that turns a knob on, and how much farther than the knob a hand may turn that turns it off [rad]."""
 _TWIST_DEPTHS = (0.012, 0.018)
 
 
@@ -72,7 +74,8 @@ def turn_on(arm: Arm, scene: Scene, stove: str, *, attempt: int = 0) -> Actions:
     if attempt % 3 == 2:
         yield from _push(arm, scene, knob, attempt // 3 % 4)
     else:
-        yield from _twist(arm, scene, knob, _TWIST_DEPTHS[attempt % 3], lambda: scene.joint_position(knob.joint) > _TWISTED)
+        depth = _TWIST_DEPTHS[attempt % 3]
+        yield from _twist(arm, scene, knob, knob.yaw, _TWIST_ON, depth, lambda: scene.joint_position(knob.joint) > _TWISTED)
         _check_on(scene, knob)
         yield from _leave(arm)
     arm.rotation_goal = down()
@@ -85,25 +88,28 @@ def turn_off(arm: Arm, scene: Scene, stove: str, *, attempt: int = 0) -> Actions
         StuckError: The knob did not turn far enough.
     """
     knob = find_knob(scene, stove)
+    way = scene.joint_position(knob.joint) + _BEYOND
+    yaw = min(knob.yaw, knob.yaw + np.pi, key=lambda yaw: abs(yaw - way / 2))  # so the wrist turns about its middle
     depth = _TWIST_DEPTHS[attempt % len(_TWIST_DEPTHS)]
-    yield from _twist(arm, scene, knob, depth, lambda: scene.joint_position(knob.joint) < _OFF, back=True)
+    yield from _twist(arm, scene, knob, yaw, -way, depth, lambda: scene.joint_position(knob.joint) < _OFF)
     if (position := scene.joint_position(knob.joint)) >= _OFF:
         raise StuckError(f"the knob turned back to {position:.2f} rad, not below {_OFF} rad: the lever slipped")
     yield from _leave(arm)
     arm.rotation_goal = down()
 
 
-def _twist(arm: Arm, scene: Scene, knob: Knob, depth: float, until: Callable[[], bool], back: bool = False) -> Actions:
-    yaw, grip = knob.yaw, knob.grip(depth)
+def _twist(arm: Arm, scene: Scene, knob: Knob, yaw: float, way: float, depth: float, until: Callable[[], bool]) -> Actions:
+    """Grip the lever with the hand turned by `yaw` [rad] and turn on by `way` [rad], not farther than `until` holds."""
+    grip = knob.grip(depth)
     arm.phase, arm.gripper, arm.rotation_goal = "reach", OPEN, down(yaw)
     yield from arm.raise_to(max(arm.position[2], scene.table_height + 0.22))
     yield from arm.move(np.array([*grip[:2], knob.top + 0.08]), within=0.015, within_angle=0.1, ticks=90)
     arm.phase = "align"
     yield from arm.move(grip, within=0.005, within_angle=0.08, ticks=60, speed=0.5)
     yield from arm.hold(6, CLOSE)
-    arm.phase, turn = "turn", -_TWIST_STEP if back else _TWIST_STEP
-    for step in range(1, _TWIST_STEPS + 1):
-        yield from arm.move(grip, down(yaw + step * turn), within=0.02, within_angle=0.03, ticks=_TWIST_TICKS)
+    arm.phase = "turn"
+    for step in range(1, round(abs(way) / _TWIST_STEP) + 1):
+        yield from arm.move(grip, down(yaw + step * np.copysign(_TWIST_STEP, way)), within=0.02, within_angle=0.03, ticks=_TWIST_TICKS)
         if until():
             break
 
