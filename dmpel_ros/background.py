@@ -21,9 +21,10 @@ from rclpy.task import Future
 from dmpel_core.errors import DmpelError
 
 
-def _spin(executor: SingleThreadedExecutor, faults: list[Exception]) -> None:
+def _spin(executor: SingleThreadedExecutor, ended: threading.Event, faults: list[Exception]) -> None:
     try:
-        executor.spin()
+        while executor.context.ok() and not ended.is_set():
+            executor.spin_once()
     except ExternalShutdownException:
         return
     except Exception as fault:  # noqa: BLE001 - whatever a callback raised is raised again in the main thread
@@ -40,14 +41,17 @@ def spinning(*nodes: Node) -> Iterator[SingleThreadedExecutor]:
     executor = SingleThreadedExecutor(context=nodes[0].context)
     for node in nodes:
         executor.add_node(node)
-    faults: list[Exception] = []
-    thread = threading.Thread(target=_spin, args=(executor, faults), name="executor", daemon=True)
+    ended, faults = threading.Event(), list[Exception]()
+    thread = threading.Thread(target=_spin, args=(executor, ended, faults), name="executor", daemon=True)
     thread.start()
     try:
         yield executor
     finally:
-        executor.shutdown(timeout_sec=2.0)
+        # The thread must have left first: shutting down destroys what it may be about to wait for, which ends in a segmentation fault.
+        ended.set()
+        executor.create_task(lambda: None)  # it returns from its wait for something to do, and not for being woken alone
         thread.join(timeout=2.0)
+        executor.shutdown(timeout_sec=0.0)
         if faults:
             raise faults[0]
 

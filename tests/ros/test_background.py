@@ -1,8 +1,11 @@
 """Spinning beside the main thread."""
 
+import threading
+
 import pytest
 import rclpy
 from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
 
@@ -31,6 +34,22 @@ def spin_until_ended(node: Node) -> None:
     with spinning(node) as executor:
         while node.context.ok():
             executor.wake()
+
+
+def test_an_executor_is_shut_down_when_its_thread_has_left_it(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[bool] = []
+    shut_down = SingleThreadedExecutor.shutdown
+
+    def watched(executor: SingleThreadedExecutor, timeout_sec: float | None = None) -> bool:
+        left.append(not any(thread.name == "executor" for thread in threading.enumerate()))
+        return shut_down(executor, timeout_sec)
+
+    monkeypatch.setattr(SingleThreadedExecutor, "shutdown", watched)
+    with spinning(node):
+        assert any(thread.name == "executor" for thread in threading.enumerate())
+    assert left == [True]
+    node.context.try_shutdown()
+    node.destroy_node()
 
 
 def test_a_shutdown_in_the_middle_of_publishing_is_no_fault(node: Node) -> None:
