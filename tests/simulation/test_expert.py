@@ -9,7 +9,6 @@ import pytest
 from dmpel_core.observation import Observation
 from dmpel_core.simulation.environment import Environment
 from dmpel_core.simulation.expert import Expert, StuckError
-from dmpel_core.simulation.expert.expert import in_order
 from dmpel_core.simulation.expert.grasps import Carry, Grasp, plan_grasps
 from dmpel_core.simulation.expert.motion import Arm
 from dmpel_core.simulation.expert.perturbation import Perturbation
@@ -57,28 +56,6 @@ def test_bowl_is_put_on_the_plate_and_let_go(bowl_on_plate: Environment) -> None
     np.testing.assert_array_equal(found.actions, found.executed_actions)
 
 
-def test_book_leans_in_the_back_compartment_and_stays_there() -> None:
-    with Environment(load_task("libero_10", 5)) as environment:
-        found = record_episode(environment, environment.task.initial_states[0], attempt=0, disturb=lambda action, *_: action, longest=250)
-        for _ in range(20):
-            environment.step(np.append(np.zeros(6), -1.0))
-        assert environment.success()
-        tilt = np.arccos(Scene(environment.model, environment.data).rotation("black_book_1")[2, 2])
-    assert found.phases is not None
-    assert PHASES[found.phases[-1]] in ("release", "retreat")
-    assert 15 < np.rad2deg(tilt) < 25
-
-
-def test_a_stove_that_is_fully_on_is_turned_off_and_stays_off() -> None:
-    with Environment(load_task("libero_90", 39)) as environment:
-        found = record_episode(environment, environment.task.initial_states[4], attempt=0, disturb=lambda action, *_: action, longest=250)
-        for _ in range(20):
-            environment.step(np.append(np.zeros(6), -1.0))
-        assert environment.success()
-    assert found.phases is not None
-    assert "turn" in {PHASES[number] for number in found.phases}
-
-
 def test_a_handle_that_is_missed_or_slips_is_gripped_again_and_only_there() -> None:
     """A drift carries the hand aside, then the fingers let the handle go while it is pulled; the labels close only at the handle."""
     left = {"grasp": 30, "open": 4}
@@ -103,17 +80,6 @@ def test_a_handle_that_is_missed_or_slips_is_gripped_again_and_only_there() -> N
     assert np.abs(aside[closes]).max() < 0.012
     assert np.abs(aside[closes[0] - 40 : closes[0]]).max() > 0.03
     assert abs(found.ee_pos[closes[0], 1] - grip[1]) < 0.012
-
-
-def test_mug_is_put_into_the_microwave_and_the_door_is_closed_behind_it() -> None:
-    with Environment(load_task("libero_10", 9)) as environment:
-        scene = Scene(environment.model, environment.data)
-        beside = scene.position("porcelain_mug_1")[:2]
-        record_episode(environment, environment.task.initial_states[0], attempt=0, disturb=lambda action, *_: action, longest=400)
-        assert environment.success()
-        assert environment.data.joint("microwave_1_microjoint").qpos[0] > -0.005
-        assert scene.rotation("white_yellow_mug_1")[2, 2] > 0.99
-        np.testing.assert_allclose(scene.position("porcelain_mug_1")[:2], beside, atol=0.002)
 
 
 def test_a_chamber_is_found_behind_its_door_and_things_without_handle_are_refused() -> None:
@@ -260,27 +226,6 @@ def test_a_thing_is_pushed_around_what_stands_in_its_way() -> None:
     walls = [(f"fence_{number}_main", at) for number, at in enumerate(((0, -0.15), (0.25, 0), (-0.25, 0)))]
     fence = "".join(f'<body name="{name}" pos="{x} {y} 0.82"><geom type="box" size="0.24 0.24 0.02"/></body>' for name, (x, y) in walls)
     np.testing.assert_array_equal(way_around(Scene(*table(fence)), "brick_1", target, slack), [target])
-
-
-@pytest.mark.parametrize(
-    "ordered",
-    [
-        (("in", "bowl_2", "tray_1_region"), ("on", "bowl_1", "bowl_2"), ("on", "cup_1", "bowl_1")),
-        (("open", "top_region"), ("in", "bowl_1", "top_region"), ("close", "top_region")),
-        (("in", "mug_1", "microwave_1_heating_region"), ("close", "microwave_1")),
-        (("close", "bottom_region"), ("open", "top_region")),
-        (("turnon", "stove_1"), ("on", "pot_1", "stove_1_cook_region")),
-    ],
-    ids=["what carries first", "drawer", "microwave", "out of the way", "turned on"],
-)
-def test_a_goal_is_reached_in_an_order_that_can_be(ordered: tuple[tuple[str, ...], ...]) -> None:
-    assert in_order(ordered) == list(ordered)
-    assert in_order(ordered[::-1]) == list(ordered)
-
-
-def test_two_things_upon_each_other_are_moved_in_some_order() -> None:
-    circle = (("on", "bowl_1", "bowl_2"), ("on", "bowl_2", "bowl_1"))
-    assert in_order(circle) == list(circle)
 
 
 def test_unknown_goals_are_refused() -> None:

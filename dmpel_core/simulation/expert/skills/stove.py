@@ -99,7 +99,7 @@ def turn_off(arm: Arm, scene: Scene, stove: str, *, attempt: int = 0) -> Actions
 
 
 def _twist(arm: Arm, scene: Scene, knob: Knob, yaw: float, way: float, depth: float, until: Callable[[], bool]) -> Actions:
-    """Grip the lever with the hand turned by `yaw` [rad] and turn on by `way` [rad], not farther than `until` holds."""
+    """Grip the lever with the hand turned by `yaw` [rad] and twist by `way` [rad], less where `until` holds before."""
     grip = knob.grip(depth)
     arm.phase, arm.gripper, arm.rotation_goal = "reach", OPEN, down(yaw)
     yield from arm.raise_to(max(arm.position[2], scene.table_height + 0.22))
