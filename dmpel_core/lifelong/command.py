@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=LearnSettings.views, help="cached views of each picture: itself and N - 1 changes")
     parser.add_argument("--query", choices=("chunk", "causal"), default=LearnSettings.query, help="dmpel: see `dmpel learn`")
     parser.add_argument("--replay-loss", choices=("dense", "sparse"), default=LearnSettings.replay_loss, help="dmpel: see `dmpel learn`")
+    parser.add_argument("--coefficient-dropout", type=float, default=LearnSettings.coefficient_dropout, help="dmpel: see `dmpel learn`")
     parser.add_argument("--names", choices=CHOICES, default=LearnSettings.skills, help="dmpel: as `dmpel learn --skills`, for every task")
     parser.add_argument("--states", type=numbers, default=protocol.states, help="stored initial states that are reported (default 40:50)")
     parser.add_argument("--selection-states", type=numbers, default=protocol.selection_states,
@@ -117,7 +118,7 @@ def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
     names = arguments.names if algorithm_called(algorithm).named else LearnSettings.skills
     learn = settings_of(
         arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss, skills=names,
-        stills=stills_of(arguments), epochs=arguments.epochs,
+        stills=stills_of(arguments), epochs=arguments.epochs, coefficient_dropout=arguments.coefficient_dropout,
     )  # fmt: skip
     protocol = Protocol(
         arguments.states, arguments.selection_states, arguments.horizon, arguments.patience, arguments.curve_points, arguments.keep,

@@ -91,7 +91,6 @@ class PolicySizes:
         rank: Rank of every expert factor outside the towers; the low-rank update is scaled by 16 / rank.
         router_hidden: Hidden width of the router.
         top_k: Experts mixed in each module group.
-        coefficient_dropout: Dropout on the coefficients while an expert is trained.
         vision: Sizes of a vision transformer; None for the convolutional image tower.
         language: Sizes of CLIP's text model; None for the pretrained MiniLM.
         tower_rank: Rank of the expert factors in both towers; 0 for `rank`.
@@ -129,7 +128,6 @@ class PolicySizes:
     rank: int = 16
     router_hidden: int = 256
     top_k: int = 3
-    coefficient_dropout: float = 0.15
     # Fields below came later: a library that does not name them means their defaults, and none is written that has its default.
     vision: VisionSizes | None = None
     language: LanguageSizes | None = None
@@ -160,6 +158,7 @@ class PolicySizes:
         Raises:
             DmpelError: A name is unknown or missing.
         """
+        values = {name: value for name, value in values.items() if name not in _RETIRED}
         known = {field.name for field in fields(cls)}
         _check_names("policy", set(values), known, known - set(_LATER))
         plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
@@ -176,6 +175,7 @@ def _later() -> dict[str, Any]:
 
 
 _LATER = _later()
+_RETIRED = ("coefficient_dropout",)  # a setting of the training now, which first libraries name here
 
 
 def _plain(value: Any) -> Any:

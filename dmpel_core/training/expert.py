@@ -102,7 +102,7 @@ class ExpertLosses(nn.Module):
             act, coefficients = act_causally, self.router(policy.running_query(features).flatten(0, 1)).unflatten(0, (rows, ticks))
         else:
             act, coefficients = act_on_chunk, self.router(policy.sequence_query(features))
-        words, dropout = self._words.expand(rows, -1, -1), policy.sizes.coefficient_dropout
+        words, dropout = self._words.expand(rows, -1, -1), self._settings.coefficient_dropout
         return act(policy, self.pool, coefficients, frames, words, dropout=dropout, state=state, horizon=horizon)
 
 

@@ -151,6 +151,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="route a sequence once by its mean (paper), or each tick by the mean so far, as when it plays")  # fmt: skip
     parser.add_argument("--replay-ratio", type=float, default=0.2, help="share of the sequences kept for coefficient replay (paper: 1.0)")
     parser.add_argument("--replay-epochs", type=int, default=10, help="passes over the replay memories (paper: 10)")
+    parser.add_argument("--coefficient-dropout", type=float, default=own.coefficient_dropout,
+                        help="chance to drop a coefficient in a module while an expert is trained (official code: 0.15)")  # fmt: skip
     parser.add_argument("--replay-loss", choices=("dense", "sparse"), default=own.replay_loss,
                         help="compare the coefficients of all experts, or the router's top-k with the stored one (paper)")  # fmt: skip
     parser.add_argument("--skills", choices=CHOICES, default=own.skills,
@@ -162,7 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Learn the task and print the new generation."""
     torch.set_num_threads(arguments.threads)
     library = read_library(arguments.library)
-    own = {name: getattr(arguments, name) for name in ("views", "query", "replay_loss", "skills", "epochs")}
+    own = {name: getattr(arguments, name) for name in ("views", "query", "replay_loss", "skills", "epochs", "coefficient_dropout")}
     settings = settings_of(arguments, LearnSettings, stills=stills_of(arguments), **own)
     accelerator = on_device(settings.precision)
     log = Run(arguments.run or Path("runs/learn") / arguments.data[0].stem, "learn", shown=accelerator.is_main_process)

@@ -19,7 +19,7 @@ from dmpel_core.training.workers import on_processor
 from tests.core.test_clip import TINY_CLIP
 
 SHORT = replace(  # a graph that is quickly traced
-    TINY_CLIP, temporal_blocks=1, head_layers=0, window=2, coefficient_dropout=0.0, waypoint=True,
+    TINY_CLIP, temporal_blocks=1, head_layers=0, window=2, waypoint=True,
     vision=VisionSizes(16, 4, 1, (0,), 4, 64, "gelu", 0), language=LanguageSizes(24, 1, (0,), 4, 48, 16, 8, 30, 1, 24),
 )  # fmt: skip
 

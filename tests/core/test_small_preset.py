@@ -15,7 +15,7 @@ from tests.core.conftest import TINY
 SHIPPED_SIZES = {
     "cameras": ["agentview", "eye_in_hand"], "pixels": 96, "image_width": 128, "image_blocks": 2, "width": 192, "heads": 8, "mlp_ratio": 2,
     "film_hidden": 128, "temporal_blocks": 4, "window": 10, "head_hidden": 256, "modes": 5, "action": 7, "chunk": 8, "minimum_std": 0.1,
-    "dropout": 0.1, "rank": 16, "router_hidden": 256, "top_k": 3, "coefficient_dropout": 0.15,
+    "dropout": 0.1, "rank": 16, "router_hidden": 256, "top_k": 3,
 }  # fmt: skip
 
 # What the code of the shipped library gave.
@@ -57,6 +57,7 @@ def patterned_expert(policy: Policy, number: int) -> dict[str, Tensor]:
 def test_sizes_are_written_as_before() -> None:
     assert json.dumps(PolicySizes().to_json()) == json.dumps(SHIPPED_SIZES)
     assert PolicySizes.from_json(SHIPPED_SIZES) == PolicySizes()
+    assert PolicySizes.from_json({**SHIPPED_SIZES, "coefficient_dropout": 0.15}) == PolicySizes(), "first libraries name it"
 
 
 def test_names_and_places_are_those_of_the_shipped_library(policy: Policy) -> None:

@@ -47,6 +47,8 @@ def test_options_are_recorded_only_where_they_differ_from_what_runs_did_before_t
     assert replace(SETTINGS, query="causal").record()["query"] == "causal"
     assert SETTINGS.record()["replay_loss"] == "dense"
     assert "replay_loss" not in replace(SETTINGS, replay_loss="sparse").record()
+    assert SETTINGS.record()["coefficient_dropout"] == 0.0
+    assert "coefficient_dropout" not in replace(SETTINGS, coefficient_dropout=0.15).record(), "what runs before it had"
 
 
 def test_the_command_line_makes_the_settings() -> None:
@@ -90,6 +92,21 @@ def test_counted_padding_starts_everywhere_and_counts_past_the_end() -> None:
 def features(policy: Policy, tmp_path: Path) -> FeatureSet:
     pairs = load_task_file(write_noise(tmp_path / "a.hdf5", "open the drawer", 0))
     return feature_set(policy, pairs[0][0], [demo for _, demo in pairs], 1, 0, tmp_path / "features", "key")
+
+
+def test_dropout_of_every_coefficient_leaves_the_backbone_alone(policy: Policy, features: FeatureSet) -> None:
+    learned = {}
+    for dropout in (0.0, 0.5, 1.0):
+        losses = ExpertLosses(policy, [], features, replace(SETTINGS, coefficient_dropout=dropout), on_processor())
+        for name, value in losses.factors.items():
+            value.data.fill_(0.1) if name.endswith(".B") else None
+        torch.manual_seed(0)
+        loss = losses(0)[0]
+        loss.backward()
+        learned[dropout] = loss.item(), sum(value.grad.abs().sum().item() for value in losses.factors.values() if value.grad is not None)
+    assert learned[1.0][1] == 0
+    assert min(learned[0.0][1], learned[0.5][1]) > 0
+    assert len({loss for loss, _ in learned.values()}) == 3
 
 
 @pytest.mark.slow
