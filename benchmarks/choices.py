@@ -32,6 +32,7 @@ from dmpel_core.training.features import FeatureSet
 from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.start import start_for
 from dmpel_core.training.workers import on_processor
 
 SIZES = replace(
@@ -96,7 +97,8 @@ def train(policy: Policy, earlier: list[dict[str, Tensor]], data: FeatureSet, st
     """Learn an expert with the loop of `dmpel learn`."""
     settings = LearnSettings(seed=0, steps=steps, batch=8, views=1, state_noise=0.0, state_dropout=0.0, query=query)
     with tempfile.TemporaryDirectory() as folder:
-        factors, router = learn_expert(policy, earlier, data, settings, Run(Path(folder), "learn", shown=False), {})
+        start = start_for(policy, earlier, None, data, "nothing", settings.seed)
+        factors, router = learn_expert(policy, earlier, start, data, settings, Run(Path(folder), "learn", shown=False), {})
     return ExpertPool(policy.modules_adapted, [*earlier, factors]), router
 
 
@@ -130,7 +132,8 @@ def step_seconds(frames: int = 100) -> dict[str, tuple[float, float]]:
     words = policy.text.trunk("put the bowl on the plate")
     data, rows = FeatureSet(Timeline([np.zeros((frames, 7))]), tokens.numpy(), queries.numpy(), *body, words), {}
     for query in ("chunk", "causal"):
-        losses = ExpertLosses(policy, [], data, LearnSettings(seed=0, steps=9, batch=8, views=1, query=query), on_processor())
+        settings, start = LearnSettings(seed=0, steps=9, batch=8, views=1, query=query), start_for(policy, [], None, data, "nothing", 0)
+        losses = ExpertLosses(policy, [], start, data, settings, on_processor())
         times = [timed(partial(backward, losses, step))[1] for step in (1, 4, 5)]  # the first one is not counted
         rows[query] = (times[1], times[2])
     return rows

@@ -43,15 +43,17 @@ class Router(nn.Module):
         return coefficients.view(-1, self.rows, self.experts).expand(-1, len(GROUPS), -1)
 
 
-def fresh_router(query_width: int, hidden: int, experts: int, top_k: int, *, shared: bool = False) -> Router:
+def fresh_router(query_width: int, hidden: int, experts: int, top_k: int, *, shared: bool = False, others: float | None = None) -> Router:
     """Return a router to learn a new expert with, which is the last one and starts at 1, as the only expert of a first task does.
 
     With a start like that of the others chance would decide whether it is among the top-k of a module group. Among ten experts it
-    mostly is not, and what is not mixed gets no gradient.
+    mostly is not, and what is not mixed gets no gradient. The `others` start at 1 / k each unless they are given another coefficient.
     """
     router = Router(query_width, hidden, experts, top_k, shared=shared)
     last = cast(nn.Linear, router.net[-1])
     with torch.no_grad():
+        if others is not None:
+            last.bias.fill_(math.log(others / (2 - others)))
         last.bias.view(-1, experts)[:, -1] = 0.0
     return router
 

@@ -23,6 +23,7 @@ from dmpel_core.lifelong.settings import KEEP, Options, Plan, Protocol
 from dmpel_core.training.options import EPOCHS, add_setting_arguments, add_stills_arguments, settings_of, stills_of
 from dmpel_core.training.settings import LearnSettings
 from dmpel_core.training.skill_routing import CHOICES
+from dmpel_core.training.start import STARTS
 from dmpel_core.training.workers import on_device
 
 OPTIONS = {
@@ -67,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", type=int, default=LearnSettings.views, help="cached views of each picture: itself and N - 1 changes")
     parser.add_argument("--query", choices=("chunk", "causal"), default=LearnSettings.query, help="dmpel: see `dmpel learn`")
     parser.add_argument("--replay-loss", choices=("dense", "sparse"), default=LearnSettings.replay_loss, help="dmpel: see `dmpel learn`")
+    parser.add_argument("--start", choices=STARTS, default=LearnSettings.start, help="dmpel: see `dmpel learn`")
     parser.add_argument("--coefficient-dropout", type=float, default=LearnSettings.coefficient_dropout, help="dmpel: see `dmpel learn`")
     parser.add_argument("--names", choices=CHOICES, default=LearnSettings.skills, help="dmpel: as `dmpel learn --skills`, for every task")
     parser.add_argument("--states", type=numbers, default=protocol.states, help="stored initial states that are reported (default 40:50)")
@@ -118,7 +120,8 @@ def plan_of(arguments: argparse.Namespace, algorithm: str) -> Plan:
     names = arguments.names if algorithm_called(algorithm).named else LearnSettings.skills
     learn = settings_of(
         arguments, LearnSettings, views=arguments.views, query=arguments.query, replay_loss=arguments.replay_loss, skills=names,
-        stills=stills_of(arguments), epochs=arguments.epochs, coefficient_dropout=arguments.coefficient_dropout,
+        stills=stills_of(arguments), epochs=arguments.epochs, start=arguments.start,
+        coefficient_dropout=arguments.coefficient_dropout,
     )  # fmt: skip
     protocol = Protocol(
         arguments.states, arguments.selection_states, arguments.horizon, arguments.patience, arguments.curve_points, arguments.keep,

@@ -1,6 +1,6 @@
 """Learning one expert: the newest factors and a new router are trained, everything else is frozen."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,18 +8,19 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from dmpel_core.experts.chunk import act_causally, act_on_chunk
-from dmpel_core.experts.pool import ExpertPool, start_expert
-from dmpel_core.experts.router import Router, fresh_router
+from dmpel_core.experts.pool import ExpertPool, Factors
+from dmpel_core.experts.router import Router
 from dmpel_core.policy.head import ActionMixture
 from dmpel_core.policy.policy import Frames, Policy
 from dmpel_core.training.augmentation import disturb_state, short_memory
 from dmpel_core.training.compiled import compiled
-from dmpel_core.training.features import FeatureSet
+from dmpel_core.training.features import FeatureSet, plain_queries
 from dmpel_core.training.losses import imitation_loss, waypoint_loss
 from dmpel_core.training.optimise import optimise
 from dmpel_core.training.run import Run
 from dmpel_core.training.schedule import chance_for, shape_for
 from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.start import Start
 from dmpel_core.training.workers import on_processor
 
 CHECKPOINT_EVERY = 100
@@ -32,32 +33,30 @@ class ExpertLosses(nn.Module):
     Args:
         policy: The frozen backbone; it gets no gradient.
         frozen: Factors of the earlier experts, which are no parameters of anything.
+        start: The new expert and the router before the first step, see `start_for`.
         data: The task's frozen features.
         settings: Seed, batch and noise.
         accelerator: Device, and which of several processes this is.
-        router: What to start from; None for a fresh router.
         stills: Frozen features of the task's still pictures, if there are some.
     """
 
     def __init__(
         self,
         policy: Policy,
-        frozen: list[dict[str, Tensor]],
+        frozen: Sequence[Factors],
+        start: Start,
         data: FeatureSet,
         settings: LearnSettings,
         accelerator: Accelerator,
-        router: Router | None = None,
         stills: FeatureSet | None = None,
     ) -> None:
         super().__init__()
-        sizes, device = policy.sizes, accelerator.device
-        started = start_expert(policy.modules_adapted, frozen, torch.Generator().manual_seed(settings.seed))
-        self.factors = {name: nn.Parameter(value.to(device)) for name, value in started.items()}
+        device = accelerator.device
+        self.factors = {name: nn.Parameter(value.to(device)) for name, value in start.factors.items()}
         self.newest = nn.ParameterList(self.factors.values())  # makes them known to what averages gradients
         earlier = [{name: value.to(device) for name, value in expert.items()} for expert in frozen]
         self.pool = ExpertPool(policy.modules_adapted, earlier, self.factors)
-        fresh = fresh_router(policy.query_width, sizes.router_hidden, self.pool.count, sizes.top_k, shared=sizes.router_shared)
-        self.router = (router or fresh).to(device)
+        self.router = start.router.to(device)
         self.policy = policy.to(device)
         self._data, self._stills, self._settings, self._words = data, stills, settings, data.text.to(device)
         self._device, self.process = device, accelerator.process_index
@@ -108,13 +107,13 @@ class ExpertLosses(nn.Module):
 
 def learn_expert(
     policy: Policy,
-    frozen: list[dict[str, Tensor]],
+    frozen: Sequence[Factors],
+    start: Start,
     data: FeatureSet,
     settings: LearnSettings,
     run: Run,
     identity: dict[str, str],
     accelerator: Accelerator | None = None,
-    router: Router | None = None,
     stills: FeatureSet | None = None,
 ) -> tuple[dict[str, Tensor], Router]:
     """Train the factors of a new expert together with a new router, going on from the run's checkpoint.
@@ -122,20 +121,19 @@ def learn_expert(
     Args:
         policy: The frozen backbone.
         frozen: Factors of the earlier experts, in no optimiser.
+        start: The new expert and the router before the first step.
         data: The task's frozen features.
         settings: Steps, rates and noise.
         run: Where checkpoint and log go.
         identity: Names library and data; a checkpoint of others is refused.
         accelerator: Device and processes; None for the processor.
-        router: What to start from, see `dmpel_core.training.skill_routing`; None for a fresh router.
         stills: Frozen features of the task's still pictures, if there are some.
 
     Returns:
         The new factors and the router, on the processor, the same in all processes.
     """
     accelerator = accelerator or on_processor()
-    torch.manual_seed(settings.seed)
-    losses = ExpertLosses(policy, frozen, data, settings, accelerator, router, stills)
+    losses = ExpertLosses(policy, frozen, start, data, settings, accelerator, stills)
     policy.temporal.train()  # dropout in the temporal transformer, as in pretraining
     checkpoint = run.folder / "expert.safetensors"
     optimise(losses, losses.parameters_by_name(), settings, run, checkpoint, identity, CHECKPOINT_EVERY, accelerator)
@@ -161,9 +159,3 @@ def remember(policy: Policy, router: Router, data: FeatureSet, ratio: float, see
     queries = torch.cat([plain_queries(policy, data, part) for part in np.split(chosen, range(REMEMBER, len(chosen), REMEMBER))])
     with torch.inference_mode():
         return queries, router(queries).clone()
-
-
-def plain_queries(policy: Policy, data: FeatureSet, starts: np.ndarray) -> Tensor:
-    """Return the queries (sequences, query_width) of the plain sequences that begin at these frames."""
-    index = data.timeline.sequences(starts, policy.sizes.window, policy.sizes.chunk).index
-    return policy.sequence_query(data.query(np.zeros(len(starts), int), index))

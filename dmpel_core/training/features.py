@@ -161,3 +161,9 @@ def compute(policy: Policy, demo: Demonstration | Stills, text: Tensor, view: in
             queries.append(policy.query(Frames(trunk[None], joints[None, part], gripper[None, part]), text.to(device))[0].cpu())
             tokens.append(trunk.half().cpu())
     return {"tokens": torch.cat(tokens).numpy(), "queries": torch.cat(queries).numpy()}
+
+
+def plain_queries(policy: Policy, data: FeatureSet, starts: np.ndarray) -> Tensor:
+    """Return the queries (sequences, query_width) of the plain sequences that begin at these frames."""
+    index = data.timeline.sequences(starts, policy.sizes.window, policy.sizes.chunk).index
+    return policy.sequence_query(data.query(np.zeros(len(starts), int), index))

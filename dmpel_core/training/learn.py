@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, add_expert, read_library
 from dmpel_core.experts.replay import ReplayMemory
-from dmpel_core.experts.restore import restore_factors, restore_policy
+from dmpel_core.experts.restore import restore_factors, restore_policy, restore_router
 from dmpel_core.paths import cache_directory
 from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.datasets import demonstration_files, digest, load_stills, load_task
@@ -25,6 +25,7 @@ from dmpel_core.training.recall import recall
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
 from dmpel_core.training.skill_routing import CHOICES, started_router
+from dmpel_core.training.start import STARTS, start_for
 from dmpel_core.training.workers import on_device, on_processor
 
 
@@ -96,8 +97,10 @@ def learn(
         **({"stills": str(provenance["stills"])} if stills else {}),
     }
     known = [expert.instructions[0] for expert in library.experts]
-    started = started_router(policy, features, data, limit, instruction, known, memories, settings)
-    factors, router = learn_expert(policy, frozen, features, settings, run, identity, accelerator, started, glances)
+    now = restore_router(library, policy.sizes, policy.query_width) if known else None
+    named = started_router(policy, features, data, limit, instruction, known, memories, settings)
+    start = start_for(policy, frozen, now, features, settings.start, settings.seed, named)
+    factors, router = learn_expert(policy, frozen, start, features, settings, run, identity, accelerator, glances)
     queries, answers = remember(policy, router, features, replay_ratio, settings.seed)
     memory = ReplayMemory.of(queries, policy.text.width, answers, policy.sizes.top_k)
     loss = 0.0
@@ -151,6 +154,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="route a sequence once by its mean (paper), or each tick by the mean so far, as when it plays")  # fmt: skip
     parser.add_argument("--replay-ratio", type=float, default=0.2, help="share of the sequences kept for coefficient replay (paper: 1.0)")
     parser.add_argument("--replay-epochs", type=int, default=10, help="passes over the replay memories (paper: 10)")
+    parser.add_argument("--start", choices=STARTS, default=own.start,
+                        help="a new expert starts as what the library would mix for its task, or changes nothing yet (paper)")  # fmt: skip
     parser.add_argument("--coefficient-dropout", type=float, default=own.coefficient_dropout,
                         help="chance to drop a coefficient in a module while an expert is trained (official code: 0.15)")  # fmt: skip
     parser.add_argument("--replay-loss", choices=("dense", "sparse"), default=own.replay_loss,
@@ -164,7 +169,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Learn the task and print the new generation."""
     torch.set_num_threads(arguments.threads)
     library = read_library(arguments.library)
-    own = {name: getattr(arguments, name) for name in ("views", "query", "replay_loss", "skills", "epochs", "coefficient_dropout")}
+    own = {name: getattr(arguments, name) for name in ("views", "query", "replay_loss", "skills", "epochs", "start", "coefficient_dropout")}
     settings = settings_of(arguments, LearnSettings, stills=stills_of(arguments), **own)
     accelerator = on_device(settings.precision)
     log = Run(arguments.run or Path("runs/learn") / arguments.data[0].stem, "learn", shown=accelerator.is_main_process)

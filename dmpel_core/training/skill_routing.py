@@ -20,8 +20,7 @@ from dmpel_core.policy.policy import Policy
 from dmpel_core.skills.command import annotate_file
 from dmpel_core.skills.labels import CORRECTED, TRUE, UNSAID, read_labels
 from dmpel_core.skills.vocabulary import PHASES, SkillError, skill_of
-from dmpel_core.training.expert import plain_queries
-from dmpel_core.training.features import FeatureSet
+from dmpel_core.training.features import FeatureSet, plain_queries
 from dmpel_core.training.settings import LearnSettings
 
 CHOICES = ("none", "true", "annotated", "shuffled")

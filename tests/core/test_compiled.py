@@ -15,6 +15,7 @@ from dmpel_core.training.episodes import Timeline
 from dmpel_core.training.expert import ExpertLosses
 from dmpel_core.training.features import FeatureSet
 from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.start import start_for
 from dmpel_core.training.workers import on_processor
 from tests.core.test_clip import TINY_CLIP
 
@@ -35,7 +36,8 @@ def features(policy: Policy, frames: int) -> FeatureSet:
 def step(policy: Policy, settings: LearnSettings) -> tuple[list[float], dict[str, torch.Tensor]]:
     """Return the losses of one step and the gradients."""
     torch.manual_seed(0)
-    losses = ExpertLosses(policy, [], features(policy, 9), settings, on_processor())
+    data = features(policy, 9)
+    losses = ExpertLosses(policy, [], start_for(policy, [], None, data, "nothing", 0), data, settings, on_processor())
     found = losses(0)
     torch.stack(found).sum().backward()
     return [loss.item() for loss in found], {

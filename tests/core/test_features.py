@@ -21,6 +21,7 @@ from dmpel_core.training.feature_files import FeatureFiles
 from dmpel_core.training.features import FeatureSet, feature_set
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings
+from dmpel_core.training.start import start_for
 from tests.core.conftest import TINY, noise
 
 DEMONSTRATIONS = [noise(number, length) for number, length in enumerate((14, 6, 17))]
@@ -55,7 +56,8 @@ def test_features_are_on_disk_and_a_batch_is_not(policy: Policy, tmp_path: Path)
 def test_learning_from_disk_gives_the_bits_of_learning_from_memory(policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, results = featured(policy.requires_grad_(False), tmp_path / "features"), []
     for number, used in enumerate((data, in_memory(data))):
-        factors, router = learn_expert(policy, [], used, SETTINGS, Run(tmp_path / str(number), "learn"), {})
+        start = start_for(policy, [], None, used, "nothing", 0)
+        factors, router = learn_expert(policy, [], start, used, SETTINGS, Run(tmp_path / str(number), "learn"), {})
         monkeypatch.setattr(expert, "REMEMBER", 512 if number else 7)
         results.append([*factors.values(), *router.parameters(), *remember(policy, router, used, 0.9, 0)])
     assert all(torch.equal(first, second) for first, second in zip(*results, strict=True))

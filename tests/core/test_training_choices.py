@@ -22,6 +22,7 @@ from dmpel_core.training.options import add_setting_arguments, settings_of
 from dmpel_core.training.run import Run
 from dmpel_core.training.schedule import set_learning_rate
 from dmpel_core.training.settings import LearnSettings, PretrainSettings
+from dmpel_core.training.start import start_for
 from dmpel_core.training.workers import on_device, on_processor
 from tests.core.conftest import write_noise
 from tests.core.several import run_in_processes
@@ -47,8 +48,9 @@ def test_options_are_recorded_only_where_they_differ_from_what_runs_did_before_t
     assert replace(SETTINGS, query="causal").record()["query"] == "causal"
     assert SETTINGS.record()["replay_loss"] == "dense"
     assert "replay_loss" not in replace(SETTINGS, replay_loss="sparse").record()
-    assert SETTINGS.record()["coefficient_dropout"] == 0.0
-    assert "coefficient_dropout" not in replace(SETTINGS, coefficient_dropout=0.15).record(), "what runs before it had"
+    assert (SETTINGS.record()["coefficient_dropout"], SETTINGS.record()["start"]) == (0.0, "mixture")
+    before = replace(SETTINGS, coefficient_dropout=0.15, start="nothing").record()
+    assert not {"coefficient_dropout", "start"} & before.keys(), "what runs had before there was a choice"
 
 
 def test_the_command_line_makes_the_settings() -> None:
@@ -97,7 +99,8 @@ def features(policy: Policy, tmp_path: Path) -> FeatureSet:
 def test_dropout_of_every_coefficient_leaves_the_backbone_alone(policy: Policy, features: FeatureSet) -> None:
     learned = {}
     for dropout in (0.0, 0.5, 1.0):
-        losses = ExpertLosses(policy, [], features, replace(SETTINGS, coefficient_dropout=dropout), on_processor())
+        start, settings = start_for(policy, [], None, features, "nothing", 1), replace(SETTINGS, coefficient_dropout=dropout)
+        losses = ExpertLosses(policy, [], start, features, settings, on_processor())
         for name, value in losses.factors.items():
             value.data.fill_(0.1) if name.endswith(".B") else None
         torch.manual_seed(0)
@@ -118,7 +121,8 @@ def test_two_hundred_steps_with_decay_change_no_bit_of_an_old_expert(policy: Pol
     before = [{name: value.clone() for name, value in expert.items()} for expert in old]
     backbone = {name: value.clone() for name, value in policy.state_dict().items()}
     settings = LearnSettings(seed=1, steps=200, batch=1, views=1, weight_decay=0.1, schedule="constant")
-    factors, router = learn_expert(policy.requires_grad_(False), old, features, settings, Run(tmp_path / "run", "learn"), {})
+    start = start_for(policy.requires_grad_(False), old, None, features, "nothing", 1)
+    factors, router = learn_expert(policy, old, start, features, settings, Run(tmp_path / "run", "learn"), {})
     assert router.experts == 3
     assert max(value.abs().max() for name, value in factors.items() if name.endswith(".B")) > 1e-3, "the new expert did learn"
     for expert, kept in zip(old, before, strict=True):
@@ -145,6 +149,7 @@ from dmpel_core.training.pictures import PictureSet
 from dmpel_core.training.pretrain import pretrain
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings, PretrainSettings
+from dmpel_core.training.start import start_for
 from dmpel_core.training.workers import on_processor
 from tests.core.conftest import TINY
 
@@ -196,7 +201,8 @@ def test_what_is_due_is_due_at_the_end_too() -> None:
 
 
 def test_half_precision_keeps_router_and_likelihood_in_single(policy: Policy, features: FeatureSet) -> None:
-    losses = ExpertLosses(policy.requires_grad_(False), [], features, SETTINGS, on_processor())
+    start = start_for(policy.requires_grad_(False), [], None, features, "nothing", 1)
+    losses = ExpertLosses(policy, [], start, features, SETTINGS, on_processor())
     exact, _ = losses(0)
     answers: list[torch.Tensor] = []
     losses.router.register_forward_hook(lambda module, given, answer: answers.append(answer))

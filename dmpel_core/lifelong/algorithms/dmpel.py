@@ -27,6 +27,7 @@ from dmpel_core.lifelong.tasks import TaskData
 from dmpel_core.training.expert import ExpertLosses, remember
 from dmpel_core.training.recall import recall
 from dmpel_core.training.skill_routing import started_router
+from dmpel_core.training.start import start_for
 
 
 class Dmpel(Algorithm):
@@ -51,10 +52,11 @@ class Dmpel(Algorithm):
         """See `Algorithm`."""
         data, known = tasks[task], [tasks[place].instruction for place in self.places]
         assert data.features is not None
-        started = started_router(self.policy, data.features, data.files, data.limit, data.instruction, known, self.memories, self.settings)
-        torch.manual_seed(self.settings.seed)  # as `dmpel learn` does, which so learns the same
-        stills = data.stills.features if data.stills is not None and self.settings.stills else None
-        return ExpertLosses(self.policy, self.experts, data.features, self.settings, self.accelerator, started, stills)
+        settings = self.settings
+        named = started_router(self.policy, data.features, data.files, data.limit, data.instruction, known, self.memories, settings)
+        start = start_for(self.policy, self.experts, self.router, data.features, settings.start, settings.seed, named)
+        stills = data.stills.features if data.stills is not None and settings.stills else None
+        return ExpertLosses(self.policy, self.experts, start, data.features, settings, self.accelerator, stills)
 
     def absorb(self, lesson: Teachable, task: int, tasks: Sequence[TaskData], optimise: Optimise) -> None:  # noqa: ARG002
         """Keep the expert, store its coefficients, and train the router on those of all tasks."""

@@ -22,7 +22,7 @@ from dmpel_core.lifelong.lesson import FORKED, trainable
 from dmpel_core.lifelong.student import Slot, Student
 from dmpel_core.lifelong.tasks import TaskData
 from dmpel_core.policy.policy import FINGERS, JOINTS
-from dmpel_core.training.expert import plain_queries
+from dmpel_core.training.features import plain_queries
 
 SAMPLED = 2000
 

@@ -23,7 +23,7 @@ from dmpel_core.lifelong.choosers import Nearest
 from dmpel_core.lifelong.student import Slot, Student
 from dmpel_core.lifelong.tasks import TaskData
 from dmpel_core.policy.adapted import Mixture
-from dmpel_core.training.expert import plain_queries
+from dmpel_core.training.features import plain_queries
 from dmpel_core.training.settings import LearnSettings
 
 KEYS = "keys"
