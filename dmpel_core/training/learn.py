@@ -155,7 +155,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--replay-ratio", type=float, default=0.2, help="share of the sequences kept for coefficient replay (paper: 1.0)")
     parser.add_argument("--replay-epochs", type=int, default=10, help="passes over the replay memories (paper: 10)")
     parser.add_argument("--start", choices=STARTS, default=own.start,
-                        help="a new expert starts as what the library would mix for its task, or changes nothing yet (paper)")  # fmt: skip
+                        help="a new expert changes nothing yet (paper), or starts as what the library would mix for its task")  # fmt: skip
     parser.add_argument("--coefficient-dropout", type=float, default=own.coefficient_dropout,
                         help="chance to drop a coefficient in a module while an expert is trained (official code: 0.15)")  # fmt: skip
     parser.add_argument("--replay-loss", choices=("dense", "sparse"), default=own.replay_loss,

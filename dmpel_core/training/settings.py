@@ -82,8 +82,8 @@ class LearnSettings(ImitationSettings):
             with the mean of the ticks so far as an engine asks.
         replay_loss: What coefficient replay compares, see `dmpel_core.experts.replay.replay_loss`: `dense`, the coefficients of all
             experts, or `sparse`, the router's top-k as published, which can lose an expert.
-        start: What a new expert starts from, see `dmpel_core.training.start`: `mixture`, what the library would mix for its task, or
-            `nothing`, as published.
+        start: What a new expert starts from, see `dmpel_core.training.start`: `nothing`, as published, or `mixture`, what the library would
+            mix for its task.
         coefficient_dropout: Chance that a sample's coefficient is dropped in a module. The official code has 0.15; small experts that
             are trained a few minutes learn more without.
         skills: Which labels pretrain the router, one of `dmpel_core.training.skill_routing.CHOICES`.
@@ -94,7 +94,7 @@ class LearnSettings(ImitationSettings):
     views: int = 4
     query: str = "chunk"
     replay_loss: str = "dense"
-    start: str = "mixture"
+    start: str = "nothing"
     coefficient_dropout: float = 0.0
     skills: str = "none"
     epochs: float = 0.0

@@ -1,4 +1,4 @@
-"""What the training of a new expert starts from: where the library stands on its task, or, as published, from nothing."""
+"""What the training of a new expert starts from: nothing, as published, or where the library stands on its task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from dmpel_core.experts.router import Router, fresh_router
 from dmpel_core.policy.policy import Policy
 from dmpel_core.training.features import FeatureSet, plain_queries
 
-STARTS = ("mixture", "nothing")
+STARTS = ("nothing", "mixture")
 ASIDE = 0.05
 """Coefficient of the earlier experts beside one that starts as their mixture: it can grow, and hardly changes what that does."""
 SAMPLED = 1000  # sequences that the router is asked about
@@ -41,8 +41,8 @@ def start_for(
         earlier: Factors of the earlier experts.
         known: The router of these; None without any.
         data: The new task's frozen features.
-        start: `mixture`: the new expert starts as what the library would mix for the task, so it learns only what is missing, and the
-            earlier ones start `ASIDE`. `nothing`, as published: it changes nothing yet, and the earlier ones start at 1 / k each.
+        start: `nothing`, as published: it changes nothing yet, and the earlier ones start at 1 / k each. `mixture`: it starts as what the
+            library would mix for the task, so it learns what is missing, and the earlier ones start `ASIDE`.
         seed: Of what is drawn.
         router: Starts instead of a fresh one, see `dmpel_core.training.skill_routing`.
     """
