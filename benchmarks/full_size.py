@@ -57,7 +57,7 @@ def train_step(
         frames = Frames(policy.image.trunk(pictures).unflatten(0, (rows, sizes.window)), joints, gripper)
         words = policy.text.embed(ids)  # type: ignore[operator, union-attr]
         query = policy.sequence_query(policy.query(frames, policy.text.encode(words)))
-    mixture, _ = act_on_chunk(policy, pool, router(query), frames, words, dropout=0.15)
+    mixture, _ = act_on_chunk(policy, pool, router(query), frames, words, dropout=0.15)  # as the official code trains
     loss = mixture.negative_log_likelihood(actions).mean()
     optimizer.zero_grad()
     loss.backward()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from dmpel_core.errors import DmpelError
-from dmpel_core.policy.sizes import LanguageSizes, PolicySizes, VisionSizes
+from dmpel_core.policy.sizes import RETIRED, LanguageSizes, PolicySizes, VisionSizes
 
 SMALL = PolicySizes()
 CLIP_VIT_B16 = PolicySizes(
@@ -46,6 +46,8 @@ def read_sizes(path: Path | None, base: PolicySizes) -> PolicySizes:
         raise DmpelError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(changes, dict):
         raise DmpelError(f"{path} holds a JSON {type(changes).__name__}, expected an object of sizes")
+    if retired := set(RETIRED) & changes.keys():
+        raise DmpelError(f"{path} names {', '.join(sorted(retired))}, which is no size but a setting of training: see `dmpel learn --help`")
     values = base.to_json()
     towers = {name: {**values.get(name, {}), **changes[name]} for name in ("vision", "language") if isinstance(changes.get(name), dict)}
     try:

@@ -158,7 +158,7 @@ class PolicySizes:
         Raises:
             DmpelError: A name is unknown or missing.
         """
-        values = {name: value for name, value in values.items() if name not in _RETIRED}
+        values = {name: value for name, value in values.items() if name not in RETIRED}
         known = {field.name for field in fields(cls)}
         _check_names("policy", set(values), known, known - set(_LATER))
         plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
@@ -175,7 +175,7 @@ def _later() -> dict[str, Any]:
 
 
 _LATER = _later()
-_RETIRED = ("coefficient_dropout",)  # a setting of the training now, which first libraries name here
+RETIRED = ("coefficient_dropout",)  # a setting of the training now, which first libraries name here
 
 
 def _plain(value: Any) -> Any:

@@ -47,15 +47,12 @@ def start_for(
         router: Starts instead of a fresh one, see `dmpel_core.training.skill_routing`.
     """
     torch.manual_seed(seed)
-    mixed = start == "mixture" and known is not None
-    sizes = policy.sizes
-    fresh = fresh_router(
-        policy.query_width, sizes.router_hidden, len(earlier) + 1, sizes.top_k, shared=sizes.router_shared, others=ASIDE if mixed else None
-    )
-    if mixed and known is not None:
-        factors = mixture_as_expert(policy, earlier, mean_coefficients(policy, known, data))
-    else:
+    sizes, others = policy.sizes, None
+    if start == "nothing" or known is None:
         factors = start_expert(policy.modules_adapted, earlier, torch.Generator().manual_seed(seed))
+    else:
+        factors, others = mixture_as_expert(policy, earlier, mean_coefficients(policy, known, data)), ASIDE
+    fresh = fresh_router(policy.query_width, sizes.router_hidden, len(earlier) + 1, sizes.top_k, shared=sizes.router_shared, others=others)
     return Start(factors, router or fresh)
 
 

@@ -206,7 +206,13 @@ def test_a_task_learned_on_imported_experts_is_exported_with_them(pool3: Case, t
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("[]", "expected an object"), ("{", "cannot be read"), ('{"depths": 4}', "depths"), ('{"vision": {"depths": 4}}', "depths")],
+    [
+        ("[]", "expected an object"),
+        ("{", "cannot be read"),
+        ('{"depths": 4}', "depths"),
+        ('{"vision": {"depths": 4}}', "depths"),
+        ('{"coefficient_dropout": 0.1}', "coefficient_dropout, which is no size but a setting of training"),
+    ],
 )
 def test_odd_sizes_are_refused(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "sizes.json").write_text(text)

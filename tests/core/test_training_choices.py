@@ -103,7 +103,8 @@ def test_dropout_of_every_coefficient_leaves_the_backbone_alone(policy: Policy, 
         start, settings = start_for(policy, [], None, features, "nothing", 1), replace(SETTINGS, coefficient_dropout=dropout)
         losses = ExpertLosses(policy, [], start, features, settings, on_processor())
         for name, value in losses.factors.items():
-            value.data.fill_(0.1) if name.endswith(".B") else None
+            if name.endswith(".B"):
+                value.data.fill_(0.1)
         torch.manual_seed(0)
         loss = losses(0)[0]
         loss.backward()
@@ -150,7 +151,6 @@ from dmpel_core.training.pictures import PictureSet
 from dmpel_core.training.pretrain import pretrain
 from dmpel_core.training.run import Run
 from dmpel_core.training.settings import LearnSettings, PretrainSettings
-from dmpel_core.training.start import start_for
 from dmpel_core.training.workers import on_processor
 from tests.core.conftest import TINY
 
