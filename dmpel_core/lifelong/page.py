@@ -94,7 +94,7 @@ def _metric(row: Row, name: str) -> str:
 
 def _controls(records: Sequence[Mapping[str, Any]]) -> str:
     names, lines = controls_of(records)
-    return "<h3>Controls</h3>" + _sheet("controls", ("as learned", *names), lines, 2) if lines else ""
+    return "<h3>Controls, on solved tasks</h3>" + _sheet("controls", ("normal", *names), lines, 2) if lines else ""
 
 
 def _routing(records: Sequence[Mapping[str, Any]]) -> str:

@@ -19,7 +19,7 @@ def tables(records: Sequence[Mapping[str, Any]]) -> str:
         conditions, lines = controls_of(runs)
         if lines:
             body = [[label(record), *("-" if rate is None else f"{rate:.2f}" for rate in rates)] for record, rates in lines]
-            parts.append(markdown(("final success", "as learned", *conditions), body))
+            parts.append(markdown(("on solved tasks", "normal", *conditions), body))
     return "\n\n".join(parts)
 
 

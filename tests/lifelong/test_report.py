@@ -193,7 +193,7 @@ def test_the_comparison_is_printed_as_markdown(tmp_path: Path, capsys: pytest.Ca
     assert compared[0][2].startswith("0.400 (")
     assert compared[1][2] == "-", "all tasks at once have no curve"
     assert lines[4:] == [
-        ["final success", "as learned", "blank"], ["---"] * 3,
+        ["on solved tasks", "normal", "blank"], ["---"] * 3,
         ["dmpel, seed 0", "0.75", "0.05"], ["dmpel, seed 1", "0.75", "-"], ["multitask, seed 0", "0.75", "0.05"],
     ]  # fmt: skip
 
