@@ -65,7 +65,7 @@ def row_of(runs: Sequence[Mapping[str, Any]]) -> Row:
 
 
 def controls_of(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[Mapping[str, Any], list[float | None]]]]:
-    """Return which conditions the final policies were played under, and each run's mean success, first under none, then under each.
+    """Return which conditions the final policies were played under, and each run's mean success, without any and under each.
 
     Means are over the tasks that the run's final policy solves at times: what it never solves tells nothing. None stands where a run was
     not played so; without any condition there is nothing to compare, and there are no lines.
