@@ -94,7 +94,8 @@ def _metric(row: Row, name: str) -> str:
 
 def _controls(records: Sequence[Mapping[str, Any]]) -> str:
     names, lines = controls_of(records)
-    return "<h3>Controls, on solved tasks</h3>" + _sheet("controls", ("normal", *names), lines, 2) if lines else ""
+    rates = [(record, [tally.rate for tally in tallies]) for record, tallies in lines]
+    return "<h3>Controls, on solved tasks</h3>" + _sheet("controls", ("normal", *names), rates, 2) if rates else ""
 
 
 def _routing(records: Sequence[Mapping[str, Any]]) -> str:

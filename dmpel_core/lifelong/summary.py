@@ -1,12 +1,40 @@
 """Several runs of one name as one row of a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dmpel_core.lifelong.intervals import METRICS, Counts, draws
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Successes out of so many episodes, none of both where nothing was played."""
+
+    successes: int
+    episodes: int
+
+    @classmethod
+    def of(cls, rates: Sequence[float], episodes: int) -> "Tally":
+        """Return what several rates of so many episodes each have together."""
+        return cls(sum(round(rate * episodes) for rate in rates), len(rates) * episodes)
+
+    @classmethod
+    def together(cls, parts: Iterable["Tally"]) -> "Tally":
+        """Return the sum."""
+        there = list(parts)
+        return cls(sum(part.successes for part in there), sum(part.episodes for part in there))
+
+    @property
+    def rate(self) -> float | None:
+        """Share of the episodes that succeeded; None without any episode."""
+        return self.successes / self.episodes if self.episodes else None
+
+    def __str__(self) -> str:
+        """Return it as tables have it."""
+        return f"{self.successes} / {self.episodes}" if self.episodes else "-"
 
 
 @dataclass(frozen=True)
@@ -64,20 +92,18 @@ def row_of(runs: Sequence[Mapping[str, Any]]) -> Row:
     )
 
 
-def controls_of(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[Mapping[str, Any], list[float | None]]]]:
-    """Return which conditions the final policies were played under, and each run's mean success, without any and under each.
+def controls_of(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[tuple[Mapping[str, Any], list[Tally]]]]:
+    """Return which conditions the final policies were played under, and each run's successes, without any and under each.
 
-    Means are over the tasks that the run's final policy solves at times: what it never solves tells nothing. None stands where a run was
+    They are of the tasks that the run's final policy solves at times: what it never solves tells nothing. No episodes stand where a run was
     not played so; without any condition there is nothing to compare, and there are no lines.
     """
     names = list(dict.fromkeys(name for record in records for name in record["controls"]))
     lines = []
     for record in records:
         learned = record["success_matrix"][-1]
-        played = [learned, *(record["controls"].get(name) for name in names)]
-        lines.append((record, [_mean([rate for rate, solved in zip(rates or [], learned, strict=False) if solved]) for rates in played]))
+        solved = [place for place, rate in enumerate(learned) if rate]
+        played = [[record["controls"][name][place] for place in solved] if name in record["controls"] else [] for name in names]
+        tallies = [Tally.of(rates, record["control_episodes"]) for rates in played]
+        lines.append((record, [Tally.of([learned[place] for place in solved], record["episodes"]), *tallies]))
     return names, lines if names else []
-
-
-def _mean(rates: Sequence[float]) -> float | None:
-    return sum(rates) / len(rates) if rates else None

@@ -3,24 +3,51 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dmpel_core.lifelong.figures import label
+from dmpel_core.lifelong.figures import task_names
 from dmpel_core.lifelong.intervals import METRICS
-from dmpel_core.lifelong.summary import Row, controls_of, rows
+from dmpel_core.lifelong.summary import Row, Tally, controls_of, rows
 
 HEADS = ("algorithm", "seeds", "FWT", "NBT", "AUC", "final success", "trained", "stored [MB]", "minutes")
+TOGETHER = "together"
 
 
 def tables(records: Sequence[Mapping[str, Any]]) -> str:
-    """Return for each suite a table of the metrics, with 95 % intervals, and one of the controls where some were played."""
+    """Return three tables for each suite: the metrics, with 95 % intervals, each task's success, and the controls if some were played."""
     parts = []
     for suite in dict.fromkeys(record["suite"] for record in records):
         runs = [record for record in records if record["suite"] == suite]
-        parts += [f"{suite}, {len(runs[0]['tasks'])} tasks", markdown(HEADS, [cells(row) for row in rows(runs)])]
+        found = rows(runs)
+        names = [row.name for row in found]
+        parts += [f"{suite}, {len(runs[0]['tasks'])} tasks", markdown(HEADS, [cells(row) for row in found])]
+        parts.append(markdown(("solved at the end (when learned)", *names), by_task(runs, names)))
         conditions, lines = controls_of(runs)
         if lines:
-            body = [[label(record), *("-" if rate is None else f"{rate:.2f}" for rate in rates)] for record, rates in lines]
+            seeds = {name: [tallies for record, tallies in lines if record["name"] == name] for name in names}
+            body = [[name, *(str(Tally.together(column)) for column in zip(*seeds[name], strict=True))] for name in names]
             parts.append(markdown(("on solved tasks", "normal", *conditions), body))
     return "\n\n".join(parts)
+
+
+def by_task(runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[list[str]]:
+    """Return a line for each task and one for all together, with the successes of each name's runs.
+
+    They are those of the final policy; in brackets those of the policy that had just learned the task, where they are not the same.
+    """
+    found: dict[str, dict[str, list[tuple[Tally, Tally]]]] = {}
+    for record in runs:
+        matrix, episodes = record["success_matrix"], record["episodes"]
+        for place, (number, task) in enumerate(zip(task_names(record), record["tasks"], strict=True)):
+            after = matrix[place] if len(matrix) > 1 else matrix[-1]  # where all were learned at once, that was the end
+            pair = Tally.of([matrix[-1][place]], episodes), Tally.of([after[place]], episodes)
+            for line in (f"{number} {task['instruction']}", TOGETHER):
+                found.setdefault(line, {}).setdefault(record["name"], []).append(pair)
+    found[TOGETHER] = found.pop(TOGETHER)  # the last line
+    return [[line, *(_cell(pairs.get(name, [])) for name in names)] for line, pairs in found.items()]
+
+
+def _cell(pairs: Sequence[tuple[Tally, Tally]]) -> str:
+    final, learned = (Tally.together(pair[side] for pair in pairs) for side in (0, 1))
+    return str(final) if final == learned else f"{final} ({learned.successes})"
 
 
 def cells(row: Row) -> list[str]:

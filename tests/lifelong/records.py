@@ -22,7 +22,7 @@ def record(algorithm: str, seed: int = 0, **changes: Any) -> dict[str, Any]:
         "format": 2, "algorithm": algorithm, "name": algorithm, "suite": "libero_goal", "seed": seed, "tasks": TASKS,
         "success_matrix": table,
         "learning_curves": [] if joint else [[0.0, 0.8], [0.2, 0.6]], "curve_steps": [] if joint else [[0, 10], [0, 30]],
-        "episodes": 10, "selection_episodes": 5,
+        "episodes": 10, "selection_episodes": 5, "control_episodes": 20,
         "trainable_parameters": 1234567, "stored_bytes": 2500000, "minutes": 61.0, "routing": [None, None],
         "controls": {"blank": [0.0, 0.1]},
     }  # fmt: skip

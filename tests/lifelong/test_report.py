@@ -15,6 +15,7 @@ from dmpel_core.lifelong import figures, peak, report
 from dmpel_core.lifelong.intervals import Counts, draws
 from dmpel_core.lifelong.player import routing
 from dmpel_core.lifelong.summary import controls_of, row_of, rows
+from dmpel_core.lifelong.table import tables
 from tests.lifelong.records import FIGURES, ROUTES, TASKS, record, write, write_report
 
 
@@ -193,13 +194,28 @@ def test_the_comparison_is_printed_as_markdown(tmp_path: Path, capsys: pytest.Ca
     assert compared[0][2].startswith("0.400 (")
     assert compared[1][2] == "-", "all tasks at once have no curve"
     assert lines[4:] == [
-        ["on solved tasks", "normal", "blank"], ["---"] * 3,
-        ["dmpel, seed 0", "0.75", "0.05"], ["dmpel, seed 1", "0.75", "-"], ["multitask, seed 0", "0.75", "0.05"],
+        ["solved at the end (when learned)", "dmpel", "multitask"], ["---"] * 3,
+        ["3 put it on <3>", "10 / 20 (20)", "5 / 10"], ["5 put it on <5>", "20 / 20", "10 / 10"], ["together", "30 / 40 (40)", "15 / 20"],
+        ["on solved tasks", "normal", "blank"], ["---"] * 3, ["dmpel", "30 / 40", "2 / 40"], ["multitask", "15 / 20", "2 / 40"],
     ]  # fmt: skip
+
+
+def test_runs_of_other_tasks_share_the_lines_of_those_that_both_have(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    first = record("single_task", tasks=TASKS[:1], success_matrix=[[0.9]], learning_curves=[[0.0, 1.0]], curve_steps=[[0, 10]], controls={})
+    write_report(tmp_path / "report", write(tmp_path, record("dmpel", controls={}), first))
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("| 3 ", "| 5 "))]
+    assert lines == ["| 3 put it on <3> | 9 / 10 | 5 / 10 (10) |", "| 5 put it on <5> | - | 10 / 10 |"]
+
+
+def test_the_published_comparison_is_what_the_records_say() -> None:
+    root = Path(__file__).parents[2]
+    published = (root / "docs" / "results.md").read_text(encoding="utf-8")
+    printed = tables(report.read_records([root / "results" / "lifelong" / "compared"]))
+    assert [part for part in printed.split("\n\n")[1:] if part not in published] == []
 
 
 def test_controls_are_compared_on_the_tasks_that_are_solved_at_times() -> None:
     forgot = record("sequential", success_matrix=[[1.0], [0.0, 0.8]], controls={"blank": [None, 0.2], "wide": [0.0, 0.6]})
     nothing = record("tail", success_matrix=[[0.0], [0.0, 0.0]], controls={"blank": [None, None]})
     names, lines = controls_of([forgot, nothing])
-    assert (names, [rates for _, rates in lines]) == (["blank", "wide"], [[0.8, 0.2, 0.6], [None, None, None]])
+    assert (names, [list(map(str, tallies)) for _, tallies in lines]) == (["blank", "wide"], [["8 / 10", "4 / 20", "12 / 20"], ["-"] * 3])
