@@ -4,6 +4,7 @@ There are pictures for those that train the whole policy and frozen features for
 runs share, and only the rows that a step draws are read.
 """
 
+import fcntl
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -138,13 +139,15 @@ def keep_pictures(demos: Sequence[Demonstration | Stills], sizes: PolicySizes, f
     """Write all pictures at the policy's resolution into one file, unless it is there, and return it mapped into memory."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(f'{name} {len(demos)} {sizes.pixels} {sizes.cameras}'.encode()).hexdigest()[:16]}.npy"
-    if not path.exists():
-        frames, aside = sum(map(len, demos)), path.with_suffix(".partial")
-        array = np.lib.format.open_memmap(aside, "w+", np.uint8, (frames, len(sizes.cameras), 3, sizes.pixels, sizes.pixels))
-        start = 0
-        for demo in demos:
-            array[start : start + len(demo)] = shrink(demo, sizes).numpy()
-            start += len(demo)
-        array.flush()
-        aside.replace(path)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another run on the same data must not write the same file
+        if not path.exists():
+            frames, aside = sum(map(len, demos)), path.with_suffix(".partial")
+            array = np.lib.format.open_memmap(aside, "w+", np.uint8, (frames, len(sizes.cameras), 3, sizes.pixels, sizes.pixels))
+            start = 0
+            for demo in demos:
+                array[start : start + len(demo)] = shrink(demo, sizes).numpy()
+                start += len(demo)
+            array.flush()
+            aside.replace(path)
     return np.lib.format.open_memmap(path, "r")

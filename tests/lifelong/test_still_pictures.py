@@ -1,23 +1,29 @@
 """Still pictures in a lifelong run: all algorithms learn the waypoints of those of the task at hand, and nothing else of them."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from dmpel_core.data.hdf5 import TaskRecord
-from dmpel_core.data.stills import write_stills
+from dmpel_core.data.stills import Stills, write_stills
 from dmpel_core.errors import DmpelError
 from dmpel_core.experts.library import Library, read_library
 from dmpel_core.experts.restore import restore_factors
+from dmpel_core.lifelong import tasks
 from dmpel_core.lifelong.algorithms import ALGORITHMS
 from dmpel_core.lifelong.algorithms.dmpel import copy_of
 from dmpel_core.lifelong.command import still_files
 from dmpel_core.lifelong.protocol import run_lifelong
 from dmpel_core.lifelong.tasks import TaskData, load_task_data
 from dmpel_core.policy.policy import Policy
+from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.learn import learn
+from dmpel_core.training.pictures import shrink
 from dmpel_core.training.run import Run
 from tests.core.conftest import TINY, bright_stills, write_library
 from tests.lifelong.conftest import LEARN, OPTIONS, PROTOCOL, SENTENCES, begun, coins, plan
@@ -102,3 +108,19 @@ def test_files_are_found_by_the_task_and_some_tasks_have_none(pictures: Path, tm
     place.parent.mkdir()
     place.write_bytes(pictures.read_bytes())
     assert still_files([tmp_path], wanted) == [[place], []]
+
+
+def test_a_second_run_on_the_same_pictures_waits_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, second = [bright_stills(4)], []
+    keep = partial(tasks.keep_pictures, shown, TINY, tmp_path, "pictures")
+
+    def shrink_beside_another(stills: Stills, sizes: PolicySizes) -> torch.Tensor:
+        second.append(other.submit(keep))
+        with pytest.raises(TimeoutError):
+            second[-1].result(timeout=0.2)
+        return shrink(stills, sizes)
+
+    monkeypatch.setattr(tasks, "shrink", shrink_beside_another)
+    with ThreadPoolExecutor() as other:
+        np.testing.assert_array_equal(keep(), second[0].result())
+    assert len(second) == 1
