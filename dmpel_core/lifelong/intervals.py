@@ -91,7 +91,12 @@ def measured(counts: Counts) -> dict[str, float]:
 
 
 def intervals(counts: Counts) -> dict[str, list[float]]:
-    """Return the 95 % interval of each metric, see `draws`; it holds the measured value, also where all episodes ended alike."""
+    """Return the 95 % interval of each metric, see `draws` and `bounds`."""
     drawn, found = draws(counts), measured(counts)
-    limits = {name: np.round(np.percentile(values, (2.5, 97.5)), 4) for name, values in drawn.items()}
-    return {name: [float(min(low, found[name])), float(max(high, found[name]))] for name, (low, high) in limits.items()}
+    return {name: list(bounds(values, found[name])) for name, values in drawn.items()}
+
+
+def bounds(drawn: np.ndarray, found: float) -> tuple[float, float]:
+    """Return the 95 % interval of a metric's draws; it holds the measured value, also where all episodes ended alike."""
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return float(min(low, found)), float(max(high, found))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dmpel_core.lifelong.intervals import METRICS, Counts, draws
+from dmpel_core.lifelong.intervals import METRICS, Counts, bounds, draws
 
 
 @dataclass(frozen=True)
@@ -77,15 +77,15 @@ def row_of(runs: Sequence[Mapping[str, Any]]) -> Row:
     """Return one row; the interval of a mean over runs is that of the mean of draws of each, see `intervals.draws`."""
     first = runs[0]
     drawn = [draws(Counts.of(record), seed=number) for number, record in enumerate(runs)]
-    values = {name: None if first[name] is None else float(np.mean([record[name] for record in runs])) for name in METRICS}
-    bounds = {name: np.percentile(np.mean([draw[name] for draw in drawn], axis=0), (2.5, 97.5)) for name in drawn[0]}
+    values = {name: float(np.mean([record[name] for record in runs])) for name in drawn[0]}
+    held = {name: bounds(np.mean([draw[name] for draw in drawn], axis=0), value) for name, value in values.items()}
     return Row(
         first["suite"],
         first["name"],
         tuple(record["seed"] for record in runs),
         len(first["tasks"]),
-        values,
-        {name: (float(low), float(high)) for name, (low, high) in bounds.items()},
+        {name: values.get(name) for name in METRICS},
+        held,
         max(record["trainable_parameters"] for record in runs),
         max(record["stored_bytes"] for record in runs),
         float(np.mean([record["minutes"] for record in runs])),

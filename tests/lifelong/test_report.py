@@ -137,6 +137,13 @@ def test_several_seeds_are_one_row_with_a_narrower_interval() -> None:
         assert high - low < wide[1] - wide[0]
 
 
+def test_an_interval_holds_what_was_measured() -> None:
+    """After total forgetting the draws of every cell lie on one side of its rate."""
+    row = row_of([record("tail", success_matrix=[[1.0], [0.0, 1.0]])])
+    assert row.values["nbt"] == 1.0
+    assert row.intervals["nbt"][1] == 1.0
+
+
 @pytest.mark.parametrize("rates", [[0.3, 0.7], [0.5] * 10, [0.9] * 10, [0.95] * 10, [0.05] * 10], ids=str)
 def test_the_interval_holds_its_promise(rates: list[float]) -> None:
     """Of many runs whose true rates are known, more than nine in ten have the true final success in their interval."""
@@ -207,11 +214,12 @@ def test_runs_of_other_tasks_share_the_lines_of_those_that_both_have(tmp_path: P
     assert lines == ["| 3 put it on <3> | 9 / 10 | 5 / 10 (10) |", "| 5 put it on <5> | - | 10 / 10 |"]
 
 
-def test_the_published_comparison_is_what_the_records_say() -> None:
+@pytest.mark.parametrize(("page", "folder", "tables_of"), [("results.md", "compared", 3), ("lifelong_results.md", "three", 1)])
+def test_the_published_comparisons_are_what_the_records_say(page: str, folder: str, tables_of: int) -> None:
     root = Path(__file__).parents[2]
-    published = (root / "docs" / "results.md").read_text(encoding="utf-8")
-    printed = tables(report.read_records([root / "results" / "lifelong" / "compared"]))
-    assert [part for part in printed.split("\n\n")[1:] if part not in published] == []
+    published = (root / "docs" / page).read_text(encoding="utf-8")
+    printed = tables(report.read_records([root / "results" / "lifelong" / folder])).split("\n\n")[1:]
+    assert [table for table in printed[:tables_of] if table not in published] == []
 
 
 def test_controls_are_compared_on_the_tasks_that_are_solved_at_times() -> None:
