@@ -4,7 +4,6 @@ There are pictures for those that train the whole policy and frozen features for
 runs share, and only the rows that a step draws are read.
 """
 
-import fcntl
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from dmpel_core.data.hdf5 import Demonstration
 from dmpel_core.data.stills import Stills
+from dmpel_core.paths import locked
 from dmpel_core.policy.policy import Policy
 from dmpel_core.policy.sizes import PolicySizes
 from dmpel_core.training.datasets import digest, load_stills, load_task
@@ -137,10 +137,8 @@ def load_task_data(
 
 def keep_pictures(demos: Sequence[Demonstration | Stills], sizes: PolicySizes, folder: Path, name: str) -> np.ndarray:
     """Write all pictures at the policy's resolution into one file, unless it is there, and return it mapped into memory."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(f'{name} {len(demos)} {sizes.pixels} {sizes.cameras}'.encode()).hexdigest()[:16]}.npy"
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another run on the same data must not write the same file
+    with locked(folder):
         if not path.exists():
             frames, aside = sum(map(len, demos)), path.with_suffix(".partial")
             array = np.lib.format.open_memmap(aside, "w+", np.uint8, (frames, len(sizes.cameras), 3, sizes.pixels, sizes.pixels))

@@ -7,7 +7,6 @@
 A part is done only after it has reached the disk, so a kill at any moment loses at most the part that was being written.
 """
 
-import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dmpel_core.errors import DmpelError
+from dmpel_core.paths import locked
 
 TYPES: dict[str, np.dtype] = {"tokens": np.dtype(np.float16), "queries": np.dtype(np.float32)}
 
@@ -31,9 +31,7 @@ class FeatureFiles:
         Raises:
             DmpelError: The disk has too little of it.
         """
-        self._place.mkdir(parents=True, exist_ok=True)
-        with (self._place / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another run on the same data must not make room a second time
+        with locked(self._place):
             older = list(self._place.glob("*.npz"))
             if older:
                 print(f"{self._place} holds features as an earlier version kept them; they are removed and computed again")
